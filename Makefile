@@ -1,0 +1,52 @@
+# Thin targets: what they do stands in tools/, in pyproject.toml and in the product itself.
+# The stamps lie in the virtual environment, so that it and they go together.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MADE := $(VENV)/made.stamp
+RUNTIME := $(VENV)/runtime.stamp
+DEV := $(VENV)/dev.stamp
+INSTALLERS := tools/install.py tools/llama_wheel.py tools/pins.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint lock venv bench-spine clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+demo: $(RUNTIME) ## install, pull the starter model, stream an answer; leaves nothing running
+	$(BIN)/python -m inferd_cli demo
+
+test: $(DEV) ## every test (benches and soaks are not among them)
+	$(BIN)/python -m pytest
+
+lint: $(DEV) ## ruff, mypy, codespell
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+lock: $(DEV) ## renew requirements*.lock with the newest versions that pyproject.toml allows
+	$(BIN)/python tools/relock.py
+
+venv: $(RUNTIME) ## the environment that inferd runs in, without starting anything
+
+bench-spine: $(DEV) ## what the way through the daemon costs: pings, tokens, first token, idle
+	$(BIN)/python tests/bench/bench_spine.py
+
+clean: ## remove the environment and what tools left in the tree; compiled wheels stay in the user's cache
+	rm -rf $(VENV) build dist .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(MADE): tools/make_venv.py
+	$(PYTHON) tools/make_venv.py $(VENV)
+	@touch $@
+
+$(RUNTIME): $(MADE) requirements.lock requirements-build.lock pyproject.toml $(INSTALLERS)
+	$(BIN)/python tools/install.py runtime
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements-dev.lock
+	$(BIN)/python tools/install.py dev
+	@touch $@

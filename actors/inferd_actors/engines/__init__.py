@@ -1,0 +1,59 @@
+"""Which engines there are, and how each is made without importing its library: that happens in `Engine.load`.
+
+Covers: name → room, and whether what a room needs is installed. Rooms: `echo`, `llama_cpp`. What several rooms share:
+`desk` (orders and the loop's thread), `abilities` (what of a request is refused), `options`, `text`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from inferd.errors import LoadFailed
+
+if TYPE_CHECKING:
+    from inferd_actors.engine import EngineFactory
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """An engine as it can be known without loading it."""
+
+    module: str
+    needs: tuple[str, ...] = ()
+    """Top-level packages that must be installed."""
+    extra: str = ""
+    """The extra of this distribution that brings them."""
+
+
+ROOMS: Final[Mapping[str, Room]] = MappingProxyType(
+    {
+        "echo": Room("inferd_actors.engines.echo"),
+        "llama_cpp": Room("inferd_actors.engines.llama_cpp", ("llama_cpp", "jinja2"), "llama"),
+    }
+)
+
+
+def missing(name: str) -> tuple[str, ...]:
+    """Return the packages that this engine needs and that are not installed. Raises KeyError for an unknown name."""
+    return tuple(package for package in ROOMS[name].needs if find_spec(package) is None)
+
+
+def factory(name: str) -> EngineFactory:
+    """Return how this engine is made. Raises LoadFailed (cause `engine`) when it is unknown or not installed."""
+    room = ROOMS.get(name)
+    if room is None:
+        raise _failed(f"no engine is called {name!r}; there are {', '.join(ROOMS)}", name)
+    absent = missing(name)
+    if absent:
+        raise _failed(f"the engine {name} needs {', '.join(absent)}: pip install 'inferd[{room.extra}]'", name)
+    make: EngineFactory = import_module(room.module).make
+    return make
+
+
+def _failed(problem: str, name: str) -> LoadFailed:
+    return LoadFailed(problem, details={"cause": "engine", "engine": name})

@@ -1,0 +1,20 @@
+"""Text from GGUF files by llama.cpp, one request at a time.
+
+`options`: settings of a life. `engine`: the loop, and the life of an answer in it (`answer`). `library`: the only door to
+llama.cpp. `sampling`: the plan of a sampler chain. `template`: the model's chat template, rendered by a process of its own
+(`rendering`), because it is a program from a file that nobody vouches for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inferd_actors.engines.llama_cpp.engine import LlamaCpp
+
+if TYPE_CHECKING:
+    from inferd_actors.engine import Engine, Sink
+
+
+def make(sink: Sink) -> Engine:
+    """Return the engine, not loaded; llama.cpp is imported by `load`."""
+    return LlamaCpp(sink)

@@ -1,0 +1,335 @@
+"""What actors, keeper and daemon say to each other over `actors.sock`.
+
+Covers: the message classes and the route frame. Events of streams are packed as for the app (`inferd.wire`) and only get a
+route frame in front. See also: `sdk/PROTOCOL.md` part II.
+Daemon → actor: [header][frames of the app's own message, for `submit`, `forward` and `forward_ping`].
+Actor → daemon: [route: msgpack list][header, or the app's message unopened].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import msgpack
+
+from inferd import wire
+from inferd.errors import ProtocolError
+from inferd.messages.bounds import Bytes, Count, Fraction, Milliseconds, Name, RequestId, Seconds, Seq, ShortText, Token
+from inferd.messages.control import Priority
+
+Kind = Literal["model", "router", "keypool", "tracker", "keeper"]
+Options = Mapping[str, str | int | float | bool]
+"""Engine settings that hold for a whole life."""
+
+KIND_CONTROL = 0
+KIND_EVENTS = 1
+KIND_PONG = 2
+
+
+# --- daemon → actor
+
+
+@dataclass(frozen=True, slots=True)
+class ActorWelcome:
+    """The daemon knows this life. `adopted`: streams that go on under the numbers given here."""
+
+    instance: Token
+    adopted: tuple[Adopted, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A stream of an earlier daemon, named by its app and request, and its new numbers."""
+
+    app_session: Token
+    request: RequestId
+    session: Count
+    stream: Count
+    seen_seq: Seq
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Load this model now; answered by `load_progress` and then `loaded` or `load_failed`."""
+
+    model: Name
+    engine: Name
+    path: ShortText
+    """Of the model's file; empty for engines without files."""
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Begin this request; the app's request message follows in the frames behind."""
+
+    stream: Count
+    session: Count
+    app_session: Token
+    trace_id: Name
+    priority: Priority
+    """The class after the configuration's cap."""
+    salt: ShortText
+    """Prefix-cache identity: (uid, app)."""
+    limit_seq: Seq
+    limit_bytes: Bytes
+    """The window as it is now: credits may have come while the request waited."""
+    queue_s: Seconds
+    load_s: Seconds
+    timeout_ms: Milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """The app's message about this live stream follows in the frames behind."""
+
+    stream: Count
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardPing:
+    """The app's ping follows in the frames behind; answer with a pong route."""
+
+    session: Count
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The daemon ends this stream; answer with its terminal event."""
+
+    stream: Count
+    reason: Literal["app", "disconnected", "deadline", "shutdown", "unloaded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Nothing; sending it tells the daemon whether the peer is still there. May come before the welcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskStats:
+    """Answered by `stats`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """End all streams, close the engine, say goodbye, exit."""
+
+    grace_s: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """To the keeper: start an actor process; answered by `spawned` or `died`."""
+
+    life: Count
+    kind: Kind
+    model: ShortText
+    secret: Token
+    gpu_share: Fraction = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """To the keeper: end this life at once, no cleanup; answered by `died`."""
+
+    life: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """To the keeper: end all actors, then Ray, then yourself."""
+
+
+# --- actor → daemon
+
+
+@dataclass(frozen=True, slots=True)
+class Inflight:
+    """A live stream as its actor knows it: what a new daemon needs to go on with it."""
+
+    app_session: Token
+    app: ShortText
+    request: RequestId
+    last_seq: Seq
+    seen_seq: Seq
+    priority: Priority
+    trace_id: Name
+
+
+@dataclass(frozen=True, slots=True)
+class ActorHello:
+    """First message of every actor and of the keeper on each connection."""
+
+    kind: Kind
+    life: Count
+    pid: Count
+    secret: Token
+    protocol: Count
+    model: ShortText = ""
+    inflight: tuple[Inflight, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    """How far the load is, 0 to 1."""
+
+    progress: Fraction
+    phase: ShortText = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The model answers requests from now on."""
+
+    slots: Count
+    can_park: bool
+    context_tokens: Count
+    memory_bytes: Bytes
+    load_s: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    """The process is of no use; the daemon ends it."""
+
+    cause: Literal["file_missing", "file_corrupt", "no_memory", "engine"]
+    message: ShortText
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Life sign from the engine's own loop; the daemon ends a life whose signs stop while it has work."""
+
+    inflight: Count
+    steps: Count
+    idle: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counters of an actor, by name."""
+
+    counters: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Last message of an actor that ends on purpose."""
+
+    reason: ShortText = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLife:
+    """An actor that the keeper holds and vouches for: what a new daemon compares with the actor's own hello."""
+
+    life: Count
+    kind: Kind
+    model: ShortText
+    pid: Count
+    """0: its process has been ordered and is not there yet; `spawned` or `died` will follow."""
+    secret_sha256: Token
+    """Hex digest of the secret that the actor says in its hello; the secret itself is told once, in `spawn`."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperReady:
+    """Ray is up (or up again); `lives` are all actors still there: one that is missing has died."""
+
+    lives: tuple[HeldLife, ...] = ()
+    ray_pids: tuple[Count, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperTrouble:
+    """Ray is down and being restarted; no spawns until the next `keeper_ready`."""
+
+    reason: ShortText
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """The actor process of this life exists."""
+
+    life: Count
+    pid: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """The actor process of this life is gone, or never came to be."""
+
+    life: Count
+    reason: ShortText
+
+
+TO_ACTOR = wire.table(
+    (ActorWelcome, Load, Submit, Forward, ForwardPing, End, Probe, AskStats, Leave, Spawn, Kill, Shutdown)
+)
+FROM_ACTOR = wire.table(
+    (ActorHello, LoadProgress, Loaded, LoadFailed, Alive, Stats, Left, KeeperReady, KeeperTrouble, Spawned, Died)
+)
+
+
+class Row(NamedTuple):
+    """One stream's part in a message of events."""
+
+    stream: int
+    last_seq: int
+    """Highest sequence number in this message; 0 when only state events are in it."""
+    n_events: int
+    size_bytes: int
+    is_terminal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What only the daemon reads of a terminal event; one frame per terminal row, in the rows' order."""
+
+    code: Name
+    """`done`, `cancelled`, or the error's code."""
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    cached_tokens: Count = 0
+    first_event_s: Seconds | None = None
+    """From submit to the first content event."""
+    busy_s: Seconds = 0.0
+    """From submit to the end."""
+
+
+class Route(NamedTuple):
+    """The first frame of every message from an actor."""
+
+    kind: int
+    session: int
+    rows: tuple[Row, ...]
+
+
+def pack_route(kind: int, session: int = 0, rows: Sequence[Row] = ()) -> bytes:
+    """Return the route frame."""
+    packed: bytes = msgpack.packb((kind, session, rows))
+    return packed
+
+
+def read_route(frame: wire.Frame) -> Route:
+    """Return what `pack_route` wrote. Raises ProtocolError for anything else, types checked."""
+    value = wire.unpack(frame)
+    match value:
+        case [int(kind), int(session), list(rows)]:
+            return Route(kind, session, tuple(_row(row) for row in rows))
+    raise ProtocolError("a route is [kind, session, rows]")
+
+
+def _row(value: object) -> Row:
+    match value:
+        case [int(stream), int(last_seq), int(n_events), int(size_bytes), bool(is_terminal)]:
+            return Row(stream, last_seq, n_events, size_bytes, is_terminal)
+    raise ProtocolError("a row is [stream, last_seq, n_events, bytes, is_terminal]")
+
+
+def encode_control(message: object) -> list[bytes]:
+    """Return the frames of an actor's own message to the daemon."""
+    return [pack_route(KIND_CONTROL), *wire.encode(message)]

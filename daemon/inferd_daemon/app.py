@@ -1,0 +1,220 @@
+"""The daemon as a whole: takes its place, puts the rooms together, runs, drains, leaves. The owner of every task.
+
+Covers: the composition root, signals, the drain, words to the service manager. `serve` is three plain steps: open (the
+socket answers at once), run (the keeper starts beside it: Ray takes seconds, a hello must not), close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from inferd import address
+from inferd.messages import control
+from inferd.messages.reports import DaemonReport
+from inferd.version import __version__
+from inferd_daemon import config, notify
+from inferd_daemon.attendants import LIVES, Attendants
+from inferd_daemon.catalogue import Catalogue
+from inferd_daemon.cluster import Cluster
+from inferd_daemon.crossing import Expect, Fact, Farewell
+from inferd_daemon.desk import Desk
+from inferd_daemon.fleet import KEEPER, Fleet
+from inferd_daemon.ids import Life
+from inferd_daemon.lifecycle import FilesChanged, Lifecycle
+from inferd_daemon.pulls import Pulls
+from inferd_daemon.requests import BACK_IN_S, Requests
+from inferd_daemon.runtime import taken
+from inferd_daemon.store import Store
+from inferd_daemon.supervisor import Supervisor
+from inferd_daemon.switchboard import Switchboard
+from inferd_daemon.telemetry import Meter
+from inferd_daemon.wires import Wires
+
+log = structlog.get_logger()
+
+CAPABILITIES: Final = ("uplink",)
+"""What an app may require of this daemon beyond the protocol's version."""
+LIVES_PER_SECOND: Final = 1_000
+"""Lives begin at the wall clock's seconds times this, so no daemon of this machine reuses one that an earlier daemon gave:
+it would have had to spawn a thousand processes a second."""
+LAST_WORDS_S: Final = 5.0
+"""For actors to end their streams once the drain is over; after it their streams are ended for them."""
+
+
+async def serve(settings: config.Settings, catalogue: Catalogue) -> None:
+    """Run the daemon until SIGTERM, SIGINT or a `stop` request.
+
+    Raises Occupied when another daemon holds the socket, InferenceError when the place cannot be used, RuntimeError when
+    the I/O thread broke.
+    """
+    runtime_dir = settings.socket.parent if settings.socket else address.runtime_dir(create=True)
+    socket = settings.socket or runtime_dir / address.SOCKET_NAME
+    address.check_length(address.check_directory(runtime_dir) / socket.name)
+    with taken(socket):
+        async with asyncio.TaskGroup() as tasks:
+            daemon = Daemon(settings, catalogue, socket, tasks)
+            await daemon.open()
+            async with daemon.running():
+                await daemon.wait()
+            await daemon.close()
+
+
+class Daemon:
+    """One run of the daemon. Methods in the order of their calls."""
+
+    def __init__(self, settings: config.Settings, catalogue: Catalogue, socket: Path, tasks: asyncio.TaskGroup) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._socket = socket
+        self._tasks = tasks
+        self._instance = secrets.token_hex(16)
+        self._started_s = time.monotonic()
+        self._stop = asyncio.Event()
+        self._grace_s = settings.drain_s
+        self._loop = asyncio.get_running_loop()
+
+    async def open(self) -> None:
+        """Put the rooms together and let apps in. Reading the store takes milliseconds, in a worker thread."""
+        store = await asyncio.to_thread(Store, config.models_dir(self._settings))
+        first_life = Life(int(time.time()) * LIVES_PER_SECOND)
+        self._cluster = Cluster(self._socket.parent, config.state_dir(self._settings), self._settings.keeper)
+        self._attendants = Attendants(first_life)
+        self._supervisor = supervisor = Supervisor(
+            self._catalogue, self._cluster, self._attendants, self._settings.default_model
+        )
+        self._wires = self._make_wires(supervisor)
+        lifecycle = Lifecycle(Life(first_life + LIVES))
+        post = self._wires.post
+        supervisor.connect(post)
+        supervisor.fleet = Fleet(lifecycle, self._catalogue, store, self._cluster, post, supervisor)
+        supervisor.requests = Requests(self._settings, self._catalogue, post, supervisor, self._instance[:12])
+        supervisor.pulls = Pulls(store, self._tasks, supervisor.pull_moved)
+        supervisor.desk = Desk(
+            catalogue=self._catalogue,
+            fleet=supervisor.fleet,
+            requests=supervisor.requests,
+            meter=Meter(self._known_processes),
+            tasks=self._tasks,
+            post=post,
+            stop=self.stop,
+            identity=self._identity,
+        )
+        await self._take_stock(store)
+        self._wires.start()
+        post([Expect(KEEPER, "keeper", self._cluster.keeper_secret)])
+
+    def _make_wires(self, supervisor: Supervisor) -> Wires:
+        limits = control.Limits(inflight=self._settings.limits.inflight_per_app)
+        welcome = control.Welcome(
+            control.PROTOCOL_VERSION, self._instance, __version__, os.getpid(), limits, CAPABILITIES
+        )
+        self._board = Switchboard(welcome, lambda name: str(self._catalogue.find(name).id))
+
+        def deliver(facts: Sequence[Fact]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended; nobody is left to be told
+                self._loop.call_soon_threadsafe(supervisor.hear, facts)
+
+        actors_socket = address.actors_path(self._socket.parent)
+        actors_socket.unlink(missing_ok=True)  # ours alone: the lock on the apps' socket covers it
+        return Wires(self._board, f"ipc://{self._socket}", f"ipc://{actors_socket}", deliver, uid=os.getuid())
+
+    async def _take_stock(self, store: Store) -> None:
+        for schema in self._catalogue.schemas:
+            stored = await asyncio.to_thread(store.has, schema)
+            self._supervisor.fleet.step(FilesChanged(schema.id, stored), time.monotonic())
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Have the keeper there, the signals heard and the service manager told for the length of the block."""
+        for one in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(one, self.stop, None)
+        keeper = self._tasks.create_task(self._cluster.run(), name="keeper")
+        watchdog = self._tasks.create_task(self._feed_watchdog(), name="watchdog")
+        log.info("listening", socket=str(self._socket), pid=os.getpid())
+        notify.tell("READY=1", f"STATUS=listening on {self._socket}")
+        try:
+            yield
+        finally:
+            notify.tell("STOPPING=1")
+            watchdog.cancel()
+            await self._drain()
+            keeper.cancel()
+
+    async def _feed_watchdog(self) -> None:
+        """Tell the manager that this loop goes round; a loop that hangs stops telling."""
+        period_s = notify.watchdog_s()
+        while period_s is not None:
+            notify.tell("WATCHDOG=1")
+            await asyncio.sleep(period_s)
+
+    async def wait(self) -> None:
+        """Return when the daemon is to stop. Raises RuntimeError when it cannot go on."""
+        stop = self._loop.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((stop, self._supervisor.failure), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+        if self._supervisor.failure.done():
+            self._supervisor.failure.result()
+
+    def stop(self, grace_s: float | None) -> None:
+        """Begin to end: nothing new is taken, what runs may go on for `grace_s` (None: as configured)."""
+        self._grace_s = self._settings.drain_s if grace_s is None else grace_s
+        self._supervisor.requests.is_draining = True
+        self._wires.post([Farewell("the daemon is stopping", int(BACK_IN_S * 1000))])
+        self._stop.set()
+
+    async def _drain(self) -> None:
+        log.info("draining", unfinished=len(self._supervisor.requests.work), grace_s=self._grace_s)
+        self._supervisor.pulls.stop()
+        await self._idle(self._grace_s)
+        self._supervisor.end_all(time.monotonic())
+        await self._idle(LAST_WORDS_S)
+        await self._cluster.leave()
+
+    async def _idle(self, limit_s: float) -> None:
+        """Return when no request is unfinished, or after `limit_s`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._supervisor.requests.idle()
+
+    async def close(self) -> None:
+        """End what is left without its actors, and close the wires."""
+        self._supervisor.close()
+        await asyncio.to_thread(self._wires.stop)
+        log.info("stopped")
+
+    # --- what the desk tells
+
+    def _known_processes(self) -> Iterable[tuple[int, str, str]]:
+        yield os.getpid(), "daemon", "inferd"
+        yield from self._cluster.processes()
+        yield from ((pid, kind, kind) for pid, kind in self._attendants.processes())
+        now_s = time.monotonic()
+        for schema in self._catalogue.schemas:
+            view = self._supervisor.fleet.lifecycle.view(schema.id, now_s)
+            if view.pid:
+                yield view.pid, "model", str(schema.id)
+
+    def _identity(self) -> DaemonReport:
+        return DaemonReport(
+            version=__version__,
+            instance=self._instance,
+            pid=os.getpid(),
+            uptime_s=time.monotonic() - self._started_s,
+            socket=str(self._socket),
+            keeper=self._cluster.state,
+            draining=self._stop.is_set(),
+            requests_total=self._supervisor.requests.total,
+            events_total=self._board.events_total,
+        )

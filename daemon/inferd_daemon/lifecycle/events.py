@@ -1,0 +1,167 @@
+"""What can happen to a model, in the past tense. Events that name a life change nothing once that life is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from inferd_daemon.catalogue.names import ModelId
+from inferd_daemon.ids import Life
+
+LoadCause = Literal["file_missing", "file_corrupt", "no_memory", "engine"]
+
+# --- by model
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A request waits for this model. May be told again for the same wait."""
+
+    model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class PullWanted:
+    """Someone asked for this model's files."""
+
+    model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """The files are here, complete and checked; answers `StartPull`."""
+
+    model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class PullFailed:
+    """The files could not be fetched; answers `StartPull`."""
+
+    model: ModelId
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilesChanged:
+    """The store sees the files come, go or change. Told once per model at start."""
+
+    model: ModelId
+    stored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadWanted:
+    """A person or an app wants its process to end; also how a person forgives a FAILED model."""
+
+    model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class IdleExpired:
+    """Nothing was in flight for as long as its keep-alive allows."""
+
+    model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """The scheduler has nothing in flight on it and will dispatch nothing to it."""
+
+    model: ModelId
+
+
+# --- by life
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """The keeper started the process; answers `Spawn`."""
+
+    life: Life
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """The process said hello; from now on its connection can be spoken to and will tell its end."""
+
+    life: Life
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """The load moved; `progress` from 0 to 1."""
+
+    life: Life
+    progress: float
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The model answers requests; answers `OrderLoad`."""
+
+    life: Life
+    slots: int
+    can_park: bool
+    context_tokens: int
+    memory_bytes: int
+    load_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    """The load failed and the process is of no use; answers `OrderLoad`."""
+
+    life: Life
+    cause: LoadCause
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A request was completed: earlier failures are forgiven."""
+
+    life: Life
+
+
+@dataclass(frozen=True, slots=True)
+class Hung:
+    """The process is there but gives no sign of life; `reason` holds the seconds."""
+
+    life: Life
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Its connection closed, or the keeper saw it die: whichever is told first. Answers every order to end."""
+
+    life: Life
+    reason: str
+
+
+# --- by nobody in particular
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperUp:
+    """Processes can be spawned from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperDown:
+    """No process can be spawned until `KeeperUp`; those that had not said hello never will."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """Time passed: due at `Lifecycle.next_timer_s`; at other times harmless."""
+
+
+ModelEvent = Wanted | PullWanted | Pulled | PullFailed | FilesChanged | UnloadWanted | IdleExpired | Emptied
+LifeEvent = Spawned | Greeted | Progressed | Loaded | LoadFailed | Served | Hung | Gone
+Event = ModelEvent | LifeEvent | KeeperUp | KeeperDown | Ticked

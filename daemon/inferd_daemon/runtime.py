@@ -1,0 +1,79 @@
+"""The daemon's place on the machine: one daemon per runtime directory, proved by a lock and a probe.
+
+Covers: taking and leaving the socket. Why both: a lock tells of a living process, but binding an occupied path succeeds and
+steals it, so the path is also asked whether somebody answers before a leftover file is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from inferd import Client
+from inferd.errors import ConnectionLost, InferenceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROBE_S: Final = 0.5
+"""A living daemon answers a hello in milliseconds; this leaves room for a loaded machine."""
+
+
+class Occupied(Exception):
+    """Another daemon holds this socket; the message names its process."""
+
+
+@contextlib.contextmanager
+def taken(socket: Path) -> Iterator[None]:
+    """Hold `socket` for the daemon: on leaving, the file is removed and the lock released.
+
+    Raises Occupied when another daemon holds the lock or answers on the path.
+    """
+    lock = socket.with_name(socket.name + ".lock")
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        _lock(handle, socket)
+        _probe(socket)
+        socket.unlink(missing_ok=True)
+        os.ftruncate(handle, 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
+        yield
+        socket.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, socket: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
+        raise Occupied(
+            f"{socket} is held by process {holder}: stop it with `inferd stop`, or choose another socket"
+        ) from None
+
+
+def _probe(socket: Path) -> None:
+    if not socket.exists():
+        return
+    try:
+        with Client("inferd-probe", socket=str(socket), connect_timeout_s=PROBE_S) as client:
+            pid = client.daemon.status(timeout_s=PROBE_S).pid
+    except ConnectionLost:
+        return
+    except InferenceError as answered:
+        raise Occupied(f"{socket} is answered by another daemon ({answered.code}): stop it first") from None
+    raise Occupied(f"{socket} is answered by process {pid}: stop it with `inferd stop`, or choose another socket")
+
+
+def secret_file(path: Path) -> str:
+    """Return the secret in `path`, made now if there is none: 0600, for the keeper and us alone."""
+    with contextlib.suppress(FileExistsError):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(32))
+    return path.read_text()

@@ -1,0 +1,270 @@
+"""The only loop's centre: every fact of the wires comes here, and goes to the room that it concerns.
+
+Covers: who hears what, the keeper's comings and goings, hung actors, and the one timer. Does not cover deciding: that is
+`lifecycle`, `scheduler`, `admission`; nor the rooms' own work: `fleet` (models), `requests`, `desk`, `pulls`.
+Every method runs in the loop; none blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, assert_never
+
+import structlog
+
+from inferd.messages.events import Cancelled, Error, PullProgress
+from inferd_actors import messages as actors
+from inferd_daemon import crossing, lifecycle
+from inferd_daemon.attendants import Attendants
+from inferd_daemon.catalogue import Catalogue, ModelId, Schema
+from inferd_daemon.crossing import Fact, ToActor
+from inferd_daemon.fleet import KEEPER, Fleet, spawn_orders
+from inferd_daemon.ids import Life
+
+if TYPE_CHECKING:
+    from inferd.errors import InferenceError
+    from inferd_daemon.cluster import Cluster
+    from inferd_daemon.desk import Desk
+    from inferd_daemon.pulls import Pulls
+    from inferd_daemon.requests import Requests
+    from inferd_daemon.work import Work
+
+log = structlog.get_logger()
+
+SILENT_LIMIT_S: Final = 60.0
+"""A life with work that gives no sign for this long hangs: signs come every second, but not inside one long prefill step
+of a slow machine."""
+
+
+class Supervisor:
+    """Ties the rooms together; the wires deliver facts to `hear`."""
+
+    fleet: Fleet
+    requests: Requests
+    desk: Desk
+    pulls: Pulls
+
+    def __init__(
+        self, catalogue: Catalogue, cluster: Cluster, attendants: Attendants, default_model: str | None
+    ) -> None:
+        """The rooms are set by the composition root before the first fact: they need each other through this."""
+        self._catalogue = catalogue
+        self._cluster = cluster
+        self._attendants = attendants
+        self._default_model = default_model
+        self._post: Callable[[Sequence[crossing.Order]], None] = lambda _orders: None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
+        self._alive_s: dict[Life, float] = {}
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Set to an exception when the daemon cannot go on."""
+
+    def connect(self, post: Callable[[Sequence[crossing.Order]], None]) -> None:
+        """Give it the wires."""
+        self._post = post
+
+    # --- facts
+
+    def hear(self, facts: Sequence[Fact]) -> None:
+        """Take a batch of facts, in order."""
+        now_s = time.monotonic()
+        if self._is_closed:
+            return
+        for fact in facts:
+            self._hear(fact, now_s)
+        self._set_timer()
+
+    def _hear(self, fact: Fact, now_s: float) -> None:
+        match fact:
+            case crossing.Arrived():
+                self.requests.arrived(fact, now_s)
+            case crossing.Ended():
+                self.requests.ended(fact, now_s)
+            case crossing.CancelAsked():
+                self.requests.cancel_asked(fact.stream, now_s)
+            case crossing.AppCame():
+                self.requests.app_came(fact)
+            case crossing.AppLeft():
+                self.requests.app_left(fact.session, now_s)
+            case crossing.LastProgress():
+                self.requests.progress_known(fact.stream, fact.progressed_s, now_s)
+            case crossing.ActorCame():
+                self._actor_came(fact.hello, now_s)
+            case crossing.ActorSaid():
+                self._actor_said(Life(fact.life), fact.message, now_s)
+            case crossing.ActorLost():
+                self._actor_lost(Life(fact.life), now_s)
+            case crossing.WiresFailed():
+                if not self.failure.done():
+                    self.failure.set_exception(RuntimeError(f"the wires failed: {fact.reason}"))
+            case _:
+                assert_never(fact)
+
+    def _actor_came(self, hello: actors.ActorHello, now_s: float) -> None:
+        life = Life(hello.life)
+        if self._attendants.is_one(life):
+            self._attendants.came(life, hello.pid)
+        elif life != KEEPER:
+            self._alive_s[life] = now_s
+            self.fleet.step(lifecycle.Greeted(life), now_s)
+
+    def _actor_said(self, life: Life, message: object, now_s: float) -> None:
+        match message:
+            case actors.Alive():
+                self._alive_s[life] = now_s
+            case actors.KeeperReady():
+                self._keeper_up(message, now_s)
+            case actors.KeeperTrouble():
+                self._keeper_down(message.reason, now_s)
+            case actors.Died() if self._attendants.gone(Life(message.life), now_s):
+                log.warning("attendant died", life=message.life, reason=message.reason)
+            case _:
+                self.fleet.heard(life, message, now_s)
+
+    def _actor_lost(self, life: Life, now_s: float) -> None:
+        self._alive_s.pop(life, None)
+        if life == KEEPER:
+            self._keeper_down("its connection closed", now_s)
+        elif not self._attendants.is_one(life):
+            self.fleet.step(lifecycle.Gone(life, "its connection closed"), now_s)
+
+    # --- the keeper
+
+    def _keeper_up(self, ready: actors.KeeperReady, now_s: float) -> None:
+        self._cluster.heard(ready)
+        log.info("keeper ready", ray=len(ready.ray_pids), lives=len(ready.lives))
+        for held in ready.lives:
+            if self.fleet.lifecycle.model_of(Life(held.life)) is None and not self._attendants.is_one(Life(held.life)):
+                log.info("ending a life of an earlier daemon", life=held.life, kind=held.kind, model=held.model)
+                self._post([ToActor(KEEPER, actors.Kill(held.life))])
+        self._attendants.keeper_up(now_s)
+        self._start_attendants(now_s)
+        self.fleet.step(lifecycle.KeeperUp(), now_s)
+
+    def _keeper_down(self, reason: str, now_s: float) -> None:
+        log.warning("keeper down", reason=reason)
+        self._cluster.lost()
+        self._attendants.keeper_down()
+        self.fleet.step(lifecycle.KeeperDown(reason), now_s)
+
+    def _start_attendants(self, now_s: float) -> None:
+        for life, kind in self._attendants.due(now_s):
+            self._post(spawn_orders(self._cluster, life, kind, kind))
+
+    # --- what the rooms tell each other
+
+    def announced(self, view: lifecycle.View, now_s: float) -> None:
+        """A model's state changed."""
+        self.requests.announced(view, now_s)
+        self.desk.announced(view)
+
+    def load_moved(self, model: ModelId, progress: float, phase: str, now_s: float) -> None:
+        """A load moved."""
+        self.requests.load_moved(model, progress, phase, now_s)
+
+    def waiters_failed(self, model: ModelId, error: Error, now_s: float) -> None:
+        """Whoever waits for this model waits in vain."""
+        self.requests.waiters_failed(model, error, now_s)
+        self.desk.waiters_failed(model, error)
+
+    def life_ended(self, life: Life, now_s: float) -> None:
+        """Nothing more will come of this life."""
+        self._alive_s.pop(life, None)
+        self.requests.life_ended(life, now_s)
+
+    def pull(self, schema: Schema) -> None:
+        """Fetch a model's files."""
+        self.pulls.start(schema, self._pulled)
+
+    def _pulled(self, model: ModelId, error: InferenceError | None) -> None:
+        event = lifecycle.Pulled(model) if error is None else lifecycle.PullFailed(model, error.message)
+        self.fleet.step(event, time.monotonic())
+        self._set_timer()
+
+    def pull_moved(self, model: ModelId, progress: PullProgress) -> None:
+        """A download moved."""
+        self.desk.pull_moved(model, progress)
+
+    def answer(self, work: Work) -> None:
+        """Serve a request that needs no model."""
+        self.desk.answer(work)
+
+    def want(self, model: ModelId, now_s: float) -> None:
+        """Requests wait for this model."""
+        self.fleet.step(lifecycle.Wanted(model), now_s)
+
+    def emptied(self, model: ModelId, now_s: float) -> None:
+        """Nothing runs on this model any more."""
+        self.fleet.step(lifecycle.Emptied(model), now_s)
+
+    def served(self, life: Life, now_s: float) -> None:
+        """This life completed a request."""
+        self.fleet.step(lifecycle.Served(life), now_s)
+
+    def hung(self, life: Life, reason: str, now_s: float) -> None:
+        """This life did not do what it was told."""
+        log.warning("hung", life=life, reason=reason)
+        self.fleet.step(lifecycle.Hung(life, reason), now_s)
+
+    def default_model(self) -> str:
+        """Return the model of requests that name none: the configured one, the only one stored, or the starter."""
+        if self._default_model:
+            return self._default_model
+        now_s = time.monotonic()
+        stored = [
+            schema
+            for schema in self._catalogue.schemas
+            if schema.engine != "echo"
+            and self.fleet.lifecycle.view(schema.id, now_s).state is not lifecycle.State.ABSENT
+        ]
+        return str(stored[0].id if len(stored) == 1 else self._catalogue.starter_id)
+
+    # --- time
+
+    def _set_timer(self) -> None:
+        """Have `_ticked` called at the next moment that anybody waits for; there is no fixed tick."""
+        silent_s = [
+            seen_s + SILENT_LIMIT_S for life, seen_s in self._alive_s.items() if self.requests.work.of_life(life)
+        ]
+        rooms = (self.requests, self.fleet.lifecycle, self._attendants)
+        due = [due_s for room in rooms if (due_s := room.next_timer_s()) is not None]
+        due_s = min((*due, *silent_s), default=None)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if due_s is not None:
+            delay_s = max(0.0, due_s - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._ticked)
+
+    def _ticked(self) -> None:
+        now_s = time.monotonic()
+        self.requests.ticked(now_s)
+        self.fleet.step(lifecycle.Ticked(), now_s)
+        self._start_attendants(now_s)
+        for life, seen_s in tuple(self._alive_s.items()):
+            if now_s - seen_s >= SILENT_LIMIT_S and self.requests.work.of_life(life):
+                self._alive_s[life] = now_s
+                self.hung(life, f"no sign of life for {now_s - seen_s:.0f} s with work in flight", now_s)
+        self._set_timer()
+
+    # --- the end
+
+    def end_all(self, now_s: float) -> None:
+        """End every request and have every process leave when its last one has ended."""
+        self._attendants.keeper_down()
+        self.requests.end_all(now_s)
+        for schema in self._catalogue.schemas:
+            if self.fleet.lifecycle.view(schema.id, now_s).life:
+                self.fleet.step(lifecycle.UnloadWanted(schema.id), now_s)
+        self._set_timer()
+
+    def close(self) -> None:
+        """End what no actor has ended, and stop the clock."""
+        for work in self.requests.work:
+            self.requests.conclude(work.stream, Cancelled("shutdown"))
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        self._is_closed = True

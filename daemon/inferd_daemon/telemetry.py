@@ -1,0 +1,72 @@
+"""What the daemon knows about itself: structured logs to stderr, and readings of its processes.
+
+Covers: log set-up and the periodic reading. A log line is an event name with keys; prompts, answers and keys are never in
+one. See also: `memory` (one reading), `reports` in the supervisor's room (what is told to apps).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import structlog
+
+from inferd.messages.reports import Process
+from inferd_daemon.memory import children_of, read_processes
+
+FRESH_S: Final = 1.0
+"""A reading younger than this is good enough for `status` and `ps`."""
+
+
+def start_logging(level: str) -> None:
+    """Send log lines to stderr as `key=value`; journald adds the time, a terminal gets one from us."""
+    stamps = [structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)] if sys.stderr.isatty() else []
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            *stamps,
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=("timestamp", "level", "event"), drop_missing=True),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+class Meter:
+    """Readings of the service's processes, taken when somebody asks and the last ones have aged."""
+
+    def __init__(self, kinds: Callable[[], Iterable[tuple[int, str, str]]]) -> None:
+        """`kinds()` names the processes that the daemon knows: (pid, kind, name). Their children count as `ray`."""
+        self._kinds = kinds
+        self._taken_s = float("-inf")
+        self._reading = asyncio.Lock()
+        self.rows: tuple[Process, ...] = ()
+        """One row per process of the service, as last read."""
+
+    async def refresh(self) -> None:
+        """Read anew if the last reading is old; in a worker thread, since a reading takes a millisecond per process."""
+        async with self._reading:
+            if time.monotonic() - self._taken_s > FRESH_S:
+                self.rows = await asyncio.to_thread(_rows, tuple(self._kinds()))
+                self._taken_s = time.monotonic()
+
+    def memory_of(self, pid: int) -> int:
+        """Return the last reading of a process in bytes, 0 when there is none."""
+        return next((row.pss_bytes for row in self.rows if row.pid == pid), 0)
+
+
+def _rows(known: tuple[tuple[int, str, str], ...]) -> tuple[Process, ...]:
+    names = {pid: (kind, name) for pid, kind, name in known}
+    pids = {*names, *children_of(os.getpid()), *(child for pid in names for child in children_of(pid))}
+    return tuple(
+        Process(one.pid, *names.get(one.pid, ("ray", one.title)), pss_bytes=one.pss_bytes, cpu_s=one.cpu_s)
+        for one in read_processes(sorted(pids))
+    )

@@ -1,0 +1,148 @@
+"""inferd: one place on a machine where every app asks for inference. This is what an app imports.
+
+    import inferd
+
+    with inferd.Client(app="my-app") as client:
+        for event in client.stream("Name a river."):
+            if isinstance(event, inferd.TextDelta):
+                print(event.text, end="", flush=True)
+
+Covers: the public face; `__all__` is all of it, and a test pins it. Rooms: `client` and `aio` (the two clients), `reply`
+(the whole answer), `errors` (one tree), `messages` (what is said), `address` (where the daemon is).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inferd.client import Client
+from inferd.drafts import GenerateOptions, Prompt
+from inferd.errors import (
+    Cancelled,
+    ConnectionLost,
+    ContentRefused,
+    ContextOverflow,
+    DeadlineExceeded,
+    InferenceError,
+    InvalidRequest,
+    KeyMissing,
+    KeyRejected,
+    LoadFailed,
+    ModelFailed,
+    ModelNotFound,
+    NoEligibleModel,
+    PermissionDenied,
+    ProtocolError,
+    ProviderError,
+    PullFailed,
+    QueueFull,
+    QuotaExhausted,
+    ResourceBlocked,
+    SchemaNotSupported,
+    UnsupportedMode,
+    VersionMismatch,
+)
+from inferd.handle import AsyncInferenceHandle, InferenceHandle
+from inferd.messages.control import Priority
+from inferd.messages.events import (
+    AudioChunk,
+    Loading,
+    Parked,
+    Pulled,
+    PullProgress,
+    Queued,
+    Resumed,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+    ToolCallStart,
+    Usage,
+)
+from inferd.messages.operations import AudioBlock, ImageBlock, Message, TextBlock, ToolCall
+from inferd.messages.reports import App, DaemonReport, Model, Process
+from inferd.reply import Done, GenerateEvent, PullEvent, Reply, accumulate
+from inferd.streams import Loopback, ReplyStream, Stream
+from inferd.uplink import LoopbackEvent
+from inferd.version import __version__
+
+if TYPE_CHECKING:
+    from inferd.aio import AsyncClient
+    from inferd.aio_streams import AsyncLoopback, AsyncReplyStream, AsyncStream
+
+__all__ = [
+    "App",
+    "AsyncClient",
+    "AsyncInferenceHandle",
+    "AsyncLoopback",
+    "AsyncReplyStream",
+    "AsyncStream",
+    "AudioBlock",
+    "AudioChunk",
+    "Cancelled",
+    "Client",
+    "ConnectionLost",
+    "ContentRefused",
+    "ContextOverflow",
+    "DaemonReport",
+    "DeadlineExceeded",
+    "Done",
+    "GenerateEvent",
+    "GenerateOptions",
+    "ImageBlock",
+    "InferenceError",
+    "InferenceHandle",
+    "InvalidRequest",
+    "KeyMissing",
+    "KeyRejected",
+    "LoadFailed",
+    "Loading",
+    "Loopback",
+    "LoopbackEvent",
+    "Message",
+    "Model",
+    "ModelFailed",
+    "ModelNotFound",
+    "NoEligibleModel",
+    "Parked",
+    "PermissionDenied",
+    "Priority",
+    "Process",
+    "Prompt",
+    "ProtocolError",
+    "ProviderError",
+    "PullEvent",
+    "PullFailed",
+    "PullProgress",
+    "Pulled",
+    "QueueFull",
+    "Queued",
+    "QuotaExhausted",
+    "Reply",
+    "ReplyStream",
+    "ResourceBlocked",
+    "Resumed",
+    "SchemaNotSupported",
+    "Stream",
+    "TextBlock",
+    "TextDelta",
+    "ThinkingDelta",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolCallStart",
+    "UnsupportedMode",
+    "Usage",
+    "VersionMismatch",
+    "__version__",
+    "accumulate",
+]
+
+_ASYNC = frozenset({"AsyncClient", "AsyncLoopback", "AsyncReplyStream", "AsyncStream"})
+"""Loaded when first named: importing asyncio costs a blocking app 40 ms for nothing."""
+
+
+def __getattr__(name: str) -> object:
+    if name in _ASYNC:
+        from inferd import aio
+
+        return getattr(aio, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,178 @@
+"""The asyncio client: the names of `client`, awaited; on asyncio's own loop and on uvloop.
+
+Covers: `AsyncClient` and its rooms. What calls take, return and raise, and their timeouts: see `client`.
+See also: `aio_streams`.
+
+A client belongs to the event loop of its first call; another loop gets RuntimeError and needs a client of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from inferd import endings
+from inferd.aio_streams import AsyncLoopback, AsyncReplyStream, AsyncStream, Bound, Box
+from inferd.drafts import (
+    CALL_TIMEOUT_S,
+    STREAM_TIMEOUT_S,
+    UNLOAD_TIMEOUT_S,
+    GenerateOptions,
+    Prompt,
+    checked_model,
+    checked_timeout,
+    draft,
+    generate_draft,
+    loopback_draft,
+    pull_draft,
+    stop_draft,
+    unload_draft,
+)
+from inferd.errors import ConnectionLost, InferenceError
+from inferd.intake import Only
+from inferd.line import CONNECT_TIMEOUT_S, Line
+from inferd.messages import events, operations
+from inferd.messages.events import Pulled, PullProgress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Unpack
+
+    from inferd.drafts import Draft
+    from inferd.messages.control import Priority
+    from inferd.messages.reports import DaemonReport, Model
+    from inferd.reply import PullEvent, Reply
+
+T = TypeVar("T", bound=events.Terminal)
+
+
+class AsyncClient:
+    """An app's way to the daemon; connects with its first call, reconnects by itself.
+
+    Parameters and errors are those of `Client`. Made anywhere; belongs to the event loop of its first call.
+    """
+
+    def __init__(
+        self,
+        app: str | None = None,
+        *,
+        socket: str | Path | None = None,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    ) -> None:
+        bound = Bound()
+        self._line = Line(app, socket, connect_timeout_s, bound.post, bound.bind)
+        self.models = AsyncModels(self._line)
+        self.daemon = AsyncDaemon(self._line)
+
+    async def generate(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | None = None,
+        priority: Priority = "interactive",
+        timeout_s: float = STREAM_TIMEOUT_S,
+        **options: Unpack[GenerateOptions],
+    ) -> Reply:
+        """Return the whole answer to a prompt; see `Client.generate`. Cancelling the task cancels the request."""
+        async with self.stream(prompt, model=model, priority=priority, timeout_s=timeout_s, **options) as stream:
+            return await stream.reply()
+
+    def stream(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | None = None,
+        priority: Priority = "interactive",
+        timeout_s: float = STREAM_TIMEOUT_S,
+        **options: Unpack[GenerateOptions],
+    ) -> AsyncReplyStream:
+        """Return the answer as it is made; see `Client.stream`. Called in a running event loop."""
+        request = generate_draft(prompt, options, timeout_s=timeout_s, priority=priority, model=model)
+        return AsyncReplyStream(self._line, request)
+
+    def loopback(
+        self,
+        rate_hz: int = 16_000,
+        *,
+        model: str | None = None,
+        priority: Priority = "interactive",
+        timeout_s: float = STREAM_TIMEOUT_S,
+    ) -> AsyncLoopback:
+        """Return a duplex stream on which the sound that is sent comes back; see `Client.loopback`."""
+        request = loopback_draft(rate_hz, timeout_s=timeout_s, priority=priority, model=model)
+        return AsyncLoopback(self._line, request, rate_hz)
+
+    async def ping(self, model: str | None = None, *, timeout_s: float = CALL_TIMEOUT_S) -> float:
+        """Return the seconds until the daemon, or a loaded model's process, answered; see `Client.ping`."""
+        model, timeout_s = checked_model(model), checked_timeout(timeout_s)
+        box = Box()
+        asked_s = time.monotonic()
+        self._line.connection().probe(model, timeout_s, box)
+        (item,) = await box.get()
+        if isinstance(item, InferenceError):
+            raise item
+        return time.monotonic() - asked_s
+
+    async def aclose(self) -> None:
+        """End every open call with Cancelled, and the connection. A closed client stays closed."""
+        self._line.close()
+        await asyncio.to_thread(self._line.join)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class AsyncModels:
+    """The models of this machine; see `client.Models`."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    async def list(self, *, timeout_s: float = CALL_TIMEOUT_S) -> tuple[Model, ...]:
+        """Return every model that the daemon knows, with its live state."""
+        answer = await _answer(self._line, draft(operations.ListModels(), timeout_s=timeout_s), events.ModelList)
+        return answer.models
+
+    def pull(self, name: str, *, timeout_s: float = STREAM_TIMEOUT_S) -> AsyncStream[PullEvent]:
+        """Return the progress of fetching a model's files; see `client.Models.pull`."""
+        view: Only[PullEvent] = Only(PullProgress, Pulled)
+        return AsyncStream(self._line, pull_draft(name, timeout_s=timeout_s), view)
+
+    async def unload(self, name: str, *, timeout_s: float = UNLOAD_TIMEOUT_S) -> None:
+        """End a model's process once its streams have ended; returns when it is gone. Raises ModelNotFound."""
+        await _answer(self._line, unload_draft(name, timeout_s=timeout_s), events.Unloaded)
+
+
+class AsyncDaemon:
+    """The service itself; see `client.Daemon`."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    async def status(self, *, timeout_s: float = CALL_TIMEOUT_S) -> DaemonReport:
+        """Return who uses what and who waits for what, with the processes of the service."""
+        answer = await _answer(self._line, draft(operations.Status(), timeout_s=timeout_s), events.StatusReport)
+        return answer.report
+
+    async def stop(self, grace_s: float = 30.0, *, timeout_s: float = CALL_TIMEOUT_S) -> None:
+        """Tell the daemon to end: what runs may finish within `grace_s`. Returns once it has said that it will."""
+        try:
+            await _answer(self._line, stop_draft(grace_s, timeout_s=timeout_s), events.Stopping)
+        except ConnectionLost as lost:
+            if not lost.details.get("started"):
+                raise  # else it was accepted, and the line closed before the answer: the daemon is gone, as wished
+
+
+async def _answer(line: Line, request: Draft, kind: type[T]) -> T:
+    """Return the one event that answers a request; leaving early cancels."""
+    async with AsyncStream(line, request, Only(kind), progress_extends=False) as stream:
+        async for answer in stream:
+            return answer
+    raise endings.wrong_end()

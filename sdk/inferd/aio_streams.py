@@ -1,0 +1,252 @@
+"""Streams of the asyncio client: iterate to read, leave to cancel; and how deliveries cross into the event loop.
+
+Covers: waiting for events in a task, leaving, the uplink's back-pressure. One `call_soon_threadsafe` carries everything
+that arrived together. See also: `streams`, the same for threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from inferd import endings
+from inferd.calls import UNREAD, is_state
+from inferd.drafts import checked_timeout
+from inferd.intake import Intake, Only
+from inferd.messages import control
+from inferd.reply import GenerateEvent, Reply, ReplyView
+from inferd.uplink import (
+    LOOPBACK_EVENTS,
+    SEND_TIMEOUT_S,
+    LoopbackEvent,
+    Uplink,
+    UplinkMessage,
+    late_feed,
+    pieces,
+    say,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from inferd.calls import Item, Mailbox
+    from inferd.drafts import Draft
+    from inferd.intake import View
+    from inferd.line import Line
+
+E = TypeVar("E")
+
+
+class Box:
+    """A mailbox inside one event loop; one task reads."""
+
+    def __init__(self) -> None:
+        self._items: list[Item] = []
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put(self, items: list[Item], /) -> None:
+        """Take what arrived and wake the reader; called in the loop. State that nobody reads is dropped."""
+        if len(self._items) >= UNREAD and is_state(items):
+            return
+        self._items.extend(items)
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def taken(self) -> list[Item]:
+        """Return what is there."""
+        items, self._items = self._items, []
+        return items
+
+    async def get(self) -> list[Item]:
+        """Return what has arrived, at least one item. Raises RuntimeError for a second reader."""
+        if self._waiter:
+            raise RuntimeError("two tasks read one stream: give it one reader")
+        while not self._items:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self.taken()
+
+
+class Bound:
+    """The event loop that a client belongs to, in this process."""
+
+    def __init__(self) -> None:
+        self._bound: tuple[int, asyncio.AbstractEventLoop] | None = None
+
+    def bind(self) -> None:
+        """Take the running loop, at the first call. Raises RuntimeError in another one."""
+        here = os.getpid(), asyncio.get_running_loop()
+        if self._bound is None or self._bound[0] != here[0]:
+            self._bound = here
+        elif self._bound != here:
+            raise RuntimeError("this AsyncClient belongs to another event loop: make a client in each loop")
+
+    def post(self, deliveries: dict[Mailbox, list[Item]]) -> None:
+        """Carry deliveries into the loop; called in the I/O thread."""
+        if self._bound:
+            with suppress(RuntimeError):  # the loop is closed: whoever waited there is gone
+                self._bound[1].call_soon_threadsafe(_spread, deliveries)
+
+
+def _spread(deliveries: dict[Mailbox, list[Item]]) -> None:
+    for mailbox, items in deliveries.items():
+        mailbox.put(items)
+
+
+class AsyncStream(AsyncIterable[E], Generic[E]):
+    """Events of one request, in order, each awaited.
+
+    Leaving cancels at once: `aclose()`, the end of an `async with` block, `break` or an exception in an `async for` over
+    it (the task's own cancellation too), and dropping the last reference. A stream that was left, or failed, raises its
+    error from then on; only a complete one ends. One task reads.
+    """
+
+    def __init__(
+        self, line: Line, draft: Draft, view: View[E], grants: Mailbox | None = None, *, progress_extends: bool = True
+    ) -> None:
+        self._line = line  # the client lives as long as one of its streams
+        self._box = Box()
+        self._items: deque[Item] = deque()
+        connection = line.connection()
+        self.request_id = connection.open(draft, self._box, grants, progress_extends=progress_extends)
+        self._intake: Intake[E] = Intake(connection, self.request_id, view)
+
+    @property
+    def trace_id(self) -> str | None:
+        """The name of this call in logs and outcomes; None until the first event after it was accepted."""
+        return self._intake.trace_id
+
+    def cancel(self) -> None:
+        """Ask for the end; iterating then raises `Cancelled` with what was produced, once the daemon confirms."""
+        self._intake.cancel()
+
+    async def aclose(self) -> None:
+        """Leave: cancel, and read nothing more. Does not wait; harmless after the end."""
+        self._intake.leave()
+
+    async def __anext__(self) -> E:
+        while self._intake.check():
+            while self._items:
+                shown = self._intake.take(self._items.popleft())
+                if shown is not None:
+                    return shown
+            if self._intake.check():
+                self._intake.check_process()
+                self._items.extend(await self._box.get())
+        raise StopAsyncIteration
+
+    def __aiter__(self) -> AsyncIterator[E]:
+        return _Reading(self)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._intake.leave()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_intake"):  # not if opening failed
+            self._intake.leave()
+
+
+class _Reading(AsyncIterator[E]):
+    """An `async for` loop's hold on a stream: when the loop ends, for whatever reason, so does the stream."""
+
+    def __init__(self, stream: AsyncStream[E]) -> None:
+        self._stream = stream
+
+    def __anext__(self) -> Awaitable[E]:
+        return self._stream.__anext__()
+
+    def __del__(self) -> None:
+        self._stream._intake.leave()  # noqa: SLF001 - the same room
+
+
+class AsyncReplyStream(AsyncStream[GenerateEvent]):
+    """Events of a `generate`: state, deltas, and `Done` with the whole reply as the last."""
+
+    def __init__(self, line: Line, draft: Draft) -> None:
+        self._view = ReplyView(time.monotonic())
+        super().__init__(line, draft, self._view)
+
+    async def reply(self) -> Reply:
+        """Return the whole reply, reading what is left of the stream. Raises its error."""
+        async for _ in self:
+            continue
+        if self._view.reply is None:
+            raise endings.wrong_end()
+        return self._view.reply
+
+
+class AsyncLoopback(AsyncStream[LoopbackEvent]):
+    """Sound that is fed comes back: iterate to hear it, in another task than the one that sends."""
+
+    def __init__(self, line: Line, draft: Draft, rate_hz: int) -> None:
+        self._grants = Box()
+        self._uplink = Uplink()
+        self._sending = asyncio.Lock()
+        self._rate_hz = rate_hz
+        super().__init__(line, draft, Only(*LOOPBACK_EVENTS), self._grants)
+
+    async def send(self, pcm: bytes | bytearray | memoryview, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
+        """Feed sound: int16, mono, little-endian, at the stream's rate. Waits while the model takes no more.
+
+        Raises InvalidRequest (no int16 sound; the stream has ended), DeadlineExceeded (`timeout_s` without room; what
+        was fed stays fed), or what ended the stream. Calls of several tasks never mix their pieces.
+        """
+        cut = pieces(pcm, self._rate_hz)
+        async with self._turn(timeout_s):
+            for piece in cut:
+                self._drain()
+                while not self._uplink.fits(piece):
+                    self._uplink.take(await self._grants.get())
+                self._intake.say(self._uplink.feed(self.request_id, piece))
+
+    async def finish(self, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
+        """Say that nothing more will be fed: the stream ends when the rest has come back. Waits like `pause`."""
+        await self._say(control.Finish(self.request_id), timeout_s)
+
+    async def pause(self, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
+        """Stop the sound for now and keep everything. Waits only until the model has taken the stream."""
+        await self._say(control.Pause(self.request_id), timeout_s)
+
+    async def resume(self, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
+        """Go on after `pause`. Waits like it."""
+        await self._say(control.Resume(self.request_id), timeout_s)
+
+    async def played(self, epoch: int, played_ms: int, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
+        """Tell how much of an epoch's sound the loudspeaker has played. Waits like `pause`."""
+        await self._say(control.Played(self.request_id, epoch, played_ms), timeout_s)
+
+    async def _say(self, message: UplinkMessage, timeout_s: float) -> None:
+        command = say(message)
+        async with self._turn(timeout_s):
+            self._drain()
+            while not self._uplink.granted:
+                self._uplink.take(await self._grants.get())
+            self._intake.say(command)
+
+    @asynccontextmanager
+    async def _turn(self, timeout_s: float) -> AsyncIterator[None]:
+        """Be the only sender, for `timeout_s` at most."""
+        try:
+            async with asyncio.timeout(checked_timeout(timeout_s)), self._sending:
+                yield
+        except TimeoutError:
+            raise late_feed(timeout_s) from None
+
+    def _drain(self) -> None:
+        """Take the windows, or the end, that have arrived."""
+        self._intake.check_process()
+        self._uplink.check()
+        self._uplink.take(self._grants.taken())

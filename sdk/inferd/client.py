@@ -1,0 +1,201 @@
+"""The blocking client: every call waits; many threads may call at once.
+
+Covers: `Client` and its rooms `models` and `daemon`. See also: `aio`, the same names awaited; `drafts` for what calls take.
+
+`timeout_s` is the longest time without progress (queue position, load, output, bytes) of `generate`, `stream`,
+`loopback`, `models.pull`: 300 s unless told. It is the whole time of `models.unload`: 60 s, and of everything else: 10 s.
+Every call can raise ConnectionLost (no daemon within `connect_timeout_s`, or the line broke for good), VersionMismatch,
+PermissionDenied (somebody else's daemon), QueueFull (256 requests unfinished), DeadlineExceeded, InvalidRequest.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from inferd import endings
+from inferd.calls import Item, Mailbox
+from inferd.drafts import (
+    CALL_TIMEOUT_S,
+    STREAM_TIMEOUT_S,
+    UNLOAD_TIMEOUT_S,
+    GenerateOptions,
+    Prompt,
+    checked_model,
+    checked_timeout,
+    draft,
+    generate_draft,
+    loopback_draft,
+    pull_draft,
+    stop_draft,
+    unload_draft,
+)
+from inferd.errors import ConnectionLost, InferenceError
+from inferd.intake import Only
+from inferd.line import CONNECT_TIMEOUT_S, Line
+from inferd.messages import events, operations
+from inferd.messages.events import Pulled, PullProgress
+from inferd.streams import Letterbox, Loopback, ReplyStream, Stream
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Unpack
+
+    from inferd.drafts import Draft
+    from inferd.messages.control import Priority
+    from inferd.messages.reports import DaemonReport, Model
+    from inferd.reply import PullEvent, Reply
+
+T = TypeVar("T", bound=events.Terminal)
+
+
+class Client:
+    """An app's way to the daemon; connects with its first call, reconnects by itself, works again after a fork.
+
+    `app`: the name that fair share and `inferd ps` go by; default: the script's name. `socket`: the daemon's, default as
+    in `inferd.address`. `connect_timeout_s`: how long a call waits for a daemon that is not there.
+
+    Raises InvalidRequest (a value above) or PermissionDenied (the runtime directory is not yours alone).
+    """
+
+    def __init__(
+        self,
+        app: str | None = None,
+        *,
+        socket: str | Path | None = None,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    ) -> None:
+        self._line = Line(app, socket, connect_timeout_s, _post)
+        self.models = Models(self._line)
+        self.daemon = Daemon(self._line)
+
+    def generate(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | None = None,
+        priority: Priority = "interactive",
+        timeout_s: float = STREAM_TIMEOUT_S,
+        **options: Unpack[GenerateOptions],
+    ) -> Reply:
+        """Return the whole answer to a prompt: a string, or messages. Blocks until it is complete.
+
+        `model`: exactly this one, never a substitute; None lets inferd choose. `options`: see `GenerateOptions`.
+        Raises ModelNotFound, LoadFailed, ModelFailed (a retry helps), Cancelled, and what every call can raise.
+        """
+        with self.stream(prompt, model=model, priority=priority, timeout_s=timeout_s, **options) as stream:
+            return stream.reply()
+
+    def stream(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | None = None,
+        priority: Priority = "interactive",
+        timeout_s: float = STREAM_TIMEOUT_S,
+        **options: Unpack[GenerateOptions],
+    ) -> ReplyStream:
+        """Return the answer as it is made: state, deltas, and `Done` with the whole reply. Does not block; iterating does.
+
+        Leaving the iterator cancels. A slow reader delays its own stream only, and loses it after 10 s with a slot held
+        (Cancelled, reason slow_reader). Iterating raises what `generate` raises.
+        """
+        return ReplyStream(
+            self._line, generate_draft(prompt, options, timeout_s=timeout_s, priority=priority, model=model)
+        )
+
+    def loopback(
+        self,
+        rate_hz: int = 16_000,
+        *,
+        model: str | None = None,
+        priority: Priority = "interactive",
+        timeout_s: float = STREAM_TIMEOUT_S,
+    ) -> Loopback:
+        """Return a duplex stream on which the sound that is sent comes back: int16, mono, at `rate_hz`. Does not block."""
+        return Loopback(
+            self._line, loopback_draft(rate_hz, timeout_s=timeout_s, priority=priority, model=model), rate_hz
+        )
+
+    def ping(self, model: str | None = None, *, timeout_s: float = CALL_TIMEOUT_S) -> float:
+        """Return the seconds until the daemon, or a loaded model's process, answered a sign of life. Waits in no queue.
+
+        Raises the reason for which the model could not answer (ModelNotFound, ModelFailed).
+        """
+        model, timeout_s = checked_model(model), checked_timeout(timeout_s)
+        mailbox = Letterbox()
+        asked_s = time.monotonic()
+        self._line.connection().probe(model, timeout_s, mailbox)
+        (item,) = mailbox.get()
+        if isinstance(item, InferenceError):
+            raise item
+        return time.monotonic() - asked_s
+
+    def close(self) -> None:
+        """End every open call with Cancelled, and the connection. A closed client stays closed."""
+        self._line.close()
+        self._line.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Models:
+    """The models of this machine: what there is, and what is loaded."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def list(self, *, timeout_s: float = CALL_TIMEOUT_S) -> tuple[Model, ...]:
+        """Return every model that the daemon knows, with its live state."""
+        return _answer(self._line, draft(operations.ListModels(), timeout_s=timeout_s), events.ModelList).models
+
+    def pull(self, name: str, *, timeout_s: float = STREAM_TIMEOUT_S) -> Stream[PullEvent]:
+        """Return the progress of fetching a model's files; `Pulled` is the last event. Does not block; iterating does.
+
+        The daemon owns the download: leaving the iterator does not stop it, asking again joins it. Raises PullFailed.
+        """
+        view: Only[PullEvent] = Only(PullProgress, Pulled)
+        return Stream(self._line, pull_draft(name, timeout_s=timeout_s), view)
+
+    def unload(self, name: str, *, timeout_s: float = UNLOAD_TIMEOUT_S) -> None:
+        """End a model's process once its streams have ended; returns when it is gone. Raises ModelNotFound."""
+        _answer(self._line, unload_draft(name, timeout_s=timeout_s), events.Unloaded)
+
+
+class Daemon:
+    """The service itself."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def status(self, *, timeout_s: float = CALL_TIMEOUT_S) -> DaemonReport:
+        """Return who uses what and who waits for what, with the processes of the service."""
+        return _answer(self._line, draft(operations.Status(), timeout_s=timeout_s), events.StatusReport).report
+
+    def stop(self, grace_s: float = 30.0, *, timeout_s: float = CALL_TIMEOUT_S) -> None:
+        """Tell the daemon to end: what runs may finish within `grace_s`. Returns once it has said that it will."""
+        try:
+            _answer(self._line, stop_draft(grace_s, timeout_s=timeout_s), events.Stopping)
+        except ConnectionLost as lost:
+            if not lost.details.get("started"):
+                raise  # else it was accepted, and the line closed before the answer: the daemon is gone, as wished
+
+
+def _answer(line: Line, request: Draft, kind: type[T]) -> T:
+    """Return the one event that answers a request. Blocks; leaving early cancels."""
+    with Stream(line, request, Only(kind), progress_extends=False) as stream:
+        for answer in stream:
+            return answer
+    raise endings.wrong_end()
+
+
+def _post(deliveries: dict[Mailbox, list[Item]]) -> None:
+    for mailbox, items in deliveries.items():
+        mailbox.put(items)

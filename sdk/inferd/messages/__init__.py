@@ -1,0 +1,5 @@
+"""Everything that is said on the wire, as frozen dataclasses: one file per topic.
+
+`control`: the line itself. `operations`: what may be asked. `events`: what a stream answers. `reports`: rows about models
+and the daemon. `bounds`: what a value may be. The codec is `inferd.wire`; the authority is `sdk/PROTOCOL.md`.
+"""

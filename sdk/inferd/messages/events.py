@@ -1,0 +1,222 @@
+"""What a stream says: state, content, and exactly one terminal event.
+
+State events carry sequence number 0: they may repeat or be missed, and need no window. Content and terminal events are
+numbered 1, 2, … without gaps. See also: `sdk/PROTOCOL.md` §6 for their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from inferd.messages.bounds import Blob, Bytes, Count, Fraction, Length, Name, RateHz, Seconds, Seq, ShortText, Text
+from inferd.messages.reports import DaemonReport, Model
+
+CancelReason = Literal["app", "slow_reader", "disconnected", "shutdown", "unloaded", "starved_feed"]
+StopReason = Literal["stop", "length", "stop_sequence", "tool_calls", "cancelled", "content_filter"]
+
+
+# --- state: sequence number 0
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The daemon has taken the request and will end it exactly once."""
+
+    trace_id: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Waiting; `position` counts from 1 among the requests that wait for this model."""
+
+    position: Count
+    reason: ShortText = ""
+    eta_s: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """The model is being made ready; `progress` runs from 0 to 1 and `phase` says at what."""
+
+    model: Name
+    progress: Fraction
+    phase: ShortText = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The engine set this stream aside for a more urgent one; it goes on by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The engine works on this stream again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """Uplink window: pieces up to `limit_seq` and `limit_bytes` in sum may be fed."""
+
+    limit_seq: Seq
+    limit_bytes: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """How far a download is; `total_bytes` and `left_s` are None while unknown."""
+
+    phase: Literal["downloading", "verifying", "publishing"]
+    done_bytes: Bytes
+    total_bytes: Bytes | None = None
+    rate_bytes_s: Seconds | None = None
+    left_s: Seconds | None = None
+
+
+# --- content
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of the answer; never a part of a UTF-8 character."""
+
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    """The next piece of the model's thinking."""
+
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallStart:
+    """The model begins to call a tool."""
+
+    name: Name
+    index: Count
+    id: ShortText
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """The next piece of a call's arguments, JSON text."""
+
+    index: Count
+    arguments_delta: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens counted by the model's own tokenizer."""
+
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    cached_tokens: Count = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AudioChunk:
+    """Sound: int16, mono, little-endian. Chunks of an older `epoch` than the newest seen are stale."""
+
+    pcm: Blob
+    rate_hz: RateHz
+    epoch: Count = 0
+    first_sample: Count = 0
+
+
+# --- terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Wire `done`: the stream is complete; the text is what the deltas said."""
+
+    model: Name
+    stop_reason: StopReason = "stop"
+    usage: Usage = Usage()
+    queue_s: Seconds = 0.0
+    load_s: Seconds = 0.0
+    warnings: Annotated[tuple[ShortText, ...], Length(0, 64)] = ()
+    fallback_from: Name | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelList:
+    """Answer to `list_models`."""
+
+    models: tuple[Model, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """Answer to `status`."""
+
+    report: DaemonReport
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """Answer to `pull`: the files are there."""
+
+    model: Name
+    size_bytes: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unloaded:
+    """Answer to `unload`: the process has ended."""
+
+    model: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """Answer to `stop`: the daemon drains and will close the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """The request failed; codes and their meaning are those of `inferd.errors`."""
+
+    code: Name
+    message: ShortText
+    retryable: bool = False
+    retry_after_s: Seconds | None = None
+    details: Mapping[str, str | int | float | bool | tuple[str, ...] | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The request was ended early."""
+
+    reason: CancelReason
+    usage: Usage = Usage()
+
+
+State = Accepted | Queued | Loading | Parked | Resumed | Granted | PullProgress
+Content = TextDelta | ThinkingDelta | ToolCallStart | ToolCallDelta | Usage | AudioChunk
+Terminal = Finished | ModelList | StatusReport | Pulled | Unloaded | Stopping | Error | Cancelled
+Event = State | Content | Terminal
+
+STATES: tuple[type[State], ...] = (Accepted, Queued, Loading, Parked, Resumed, Granted, PullProgress)
+CONTENTS: tuple[type[Content], ...] = (
+    TextDelta,
+    ThinkingDelta,
+    ToolCallStart,
+    ToolCallDelta,
+    Usage,
+    AudioChunk,
+)
+TERMINALS: tuple[type[Terminal], ...] = (
+    Finished,
+    ModelList,
+    StatusReport,
+    Pulled,
+    Unloaded,
+    Stopping,
+    Error,
+    Cancelled,
+)

@@ -1,0 +1,84 @@
+"""What the daemon tells about models and itself: rows for `inferd list`, `ps` and `status`.
+
+Covers: the shapes. The daemon's telemetry fills them; the CLI draws them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from inferd.messages.bounds import Bytes, Count, Name, Seconds, ShortText
+
+ModelState = Literal["absent", "pulling", "stored", "loading", "ready", "draining", "backoff", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model, local or remote, and how it is now.
+
+    `available`: usable here now, as soon as it is loaded. `weights_ready`: its bytes are on this disk.
+    """
+
+    id: Name
+    name: ShortText
+    state: ModelState
+    available: bool
+    weights_ready: bool
+    capabilities: tuple[Name, ...] = ()
+    context_tokens: Count = 0
+    size_bytes: Bytes = 0
+    memory_bytes: Bytes = 0
+    """Measured use of its process (PSS); 0 while not loaded."""
+    engine: ShortText = ""
+    pid: Count = 0
+    life: Count = 0
+    slots: Count = 0
+    busy: Count = 0
+    queued: Count = 0
+    progress: float = 0.0
+    """Of a pull or load, 0 to 1."""
+    reason: ShortText = ""
+    """Why it is in `backoff` or `failed`, in one sentence."""
+    retry_after_s: Seconds = 0.0
+    idle_s: Seconds = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that belongs to the service."""
+
+    pid: Count
+    kind: ShortText
+    """daemon, keeper, model, router, tracker, keypool, ray"""
+    name: ShortText
+    pss_bytes: Bytes
+    cpu_s: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A connected app and its unfinished requests."""
+
+    app: Name
+    uid: Count
+    pid: Count
+    inflight: Count
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonReport:
+    """The whole service at one moment; times in seconds since its start."""
+
+    version: ShortText
+    instance: ShortText
+    pid: Count
+    uptime_s: Seconds
+    socket: ShortText
+    keeper: Literal["starting", "ready", "down"]
+    draining: bool
+    models: tuple[Model, ...] = ()
+    apps: tuple[App, ...] = ()
+    processes: tuple[Process, ...] = ()
+    requests_total: Count = 0
+    events_total: Count = 0

@@ -1,0 +1,194 @@
+"""Streams of the blocking client: iterate to read, leave to cancel.
+
+Covers: waiting for events in a thread, leaving, the uplink's back-pressure. See also: `aio`, the same for asyncio.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from inferd import endings
+from inferd.calls import UNREAD, is_state
+from inferd.drafts import checked_timeout
+from inferd.intake import Intake, Only
+from inferd.messages import control
+from inferd.reply import GenerateEvent, Reply, ReplyView
+from inferd.uplink import LOOPBACK_EVENTS, SEND_TIMEOUT_S, LoopbackEvent, Uplink, UplinkMessage, late_feed, pieces, say
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from inferd.calls import Item, Mailbox
+    from inferd.drafts import Draft
+    from inferd.intake import View
+    from inferd.line import Line
+
+E = TypeVar("E")
+
+
+class Letterbox(queue.SimpleQueue["list[Item]"]):
+    """A mailbox from which one thread reads."""
+
+    def put(self, items: list[Item], block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002, ARG002 - SimpleQueue's own signature
+        """Take what arrived; never blocks. State that nobody reads is dropped."""
+        if self.qsize() < UNREAD or not is_state(items):
+            super().put(items)
+
+
+class Stream(Iterable[E], Generic[E]):
+    """Events of one request, in order, each waited for.
+
+    Leaving cancels at once: `close()`, the end of a `with` block, `break` or an exception in a `for` loop over it, and
+    dropping the last reference. A stream that was left, or failed, raises its error from then on; only a complete one ends.
+    One thread reads; any thread may `cancel` or `close`.
+    """
+
+    def __init__(
+        self, line: Line, draft: Draft, view: View[E], grants: Mailbox | None = None, *, progress_extends: bool = True
+    ) -> None:
+        self._line = line  # the client lives as long as one of its streams
+        self._mailbox = Letterbox()
+        self._items: deque[Item] = deque()
+        connection = line.connection()
+        self.request_id = connection.open(draft, self._mailbox, grants, progress_extends=progress_extends)
+        self._intake: Intake[E] = Intake(connection, self.request_id, view)
+
+    @property
+    def trace_id(self) -> str | None:
+        """The name of this call in logs and outcomes; None until the first event after it was accepted."""
+        return self._intake.trace_id
+
+    def cancel(self) -> None:
+        """Ask for the end; iterating then raises `Cancelled` with what was produced, once the daemon confirms."""
+        self._intake.cancel()
+
+    def close(self) -> None:
+        """Leave: cancel, and read nothing more. Does not wait; harmless after the end."""
+        self._intake.leave()
+
+    def __next__(self) -> E:
+        while self._intake.check():
+            while self._items:
+                shown = self._intake.take(self._items.popleft())
+                if shown is not None:
+                    return shown
+            if self._intake.check():
+                self._intake.check_process()
+                self._items.extend(self._mailbox.get())
+        raise StopIteration
+
+    def __iter__(self) -> Iterator[E]:
+        return _Reading(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_intake"):  # not if opening failed
+            self.close()
+
+
+class _Reading(Iterator[E]):
+    """A `for` loop's hold on a stream: when the loop ends, for whatever reason, so does the stream."""
+
+    def __init__(self, stream: Stream[E]) -> None:
+        self._stream = stream
+
+    def __next__(self) -> E:
+        return next(self._stream)
+
+    def __del__(self) -> None:
+        self._stream.close()
+
+
+class ReplyStream(Stream[GenerateEvent]):
+    """Events of a `generate`: state, deltas, and `Done` with the whole reply as the last."""
+
+    def __init__(self, line: Line, draft: Draft) -> None:
+        self._view = ReplyView(time.monotonic())
+        super().__init__(line, draft, self._view)
+
+    def reply(self) -> Reply:
+        """Return the whole reply, reading what is left of the stream. Blocks until its end; raises its error."""
+        for _ in self:
+            continue
+        if self._view.reply is None:
+            raise endings.wrong_end()
+        return self._view.reply
+
+
+class Loopback(Stream[LoopbackEvent]):
+    """Sound that is fed comes back: iterate to hear it, from another thread than the one that sends.
+
+    A thread that only sends is stopped by back-pressure once the unread events fill their window.
+    """
+
+    def __init__(self, line: Line, draft: Draft, rate_hz: int) -> None:
+        self._grants = Letterbox()
+        self._uplink = Uplink()
+        self._sending = threading.Lock()
+        self._rate_hz = rate_hz
+        super().__init__(line, draft, Only(*LOOPBACK_EVENTS), self._grants)
+
+    def send(self, pcm: bytes | bytearray | memoryview, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
+        """Feed sound: int16, mono, little-endian, at the stream's rate. Blocks while the model takes no more.
+
+        Raises InvalidRequest (no int16 sound; the stream has ended), DeadlineExceeded (`timeout_s` without room; what was
+        fed stays fed), or what ended the stream. Calls of several threads never mix their pieces.
+        """
+        cut = pieces(pcm, self._rate_hz)
+        deadline_s = time.monotonic() + checked_timeout(timeout_s)
+        with self._sending:
+            for piece in cut:
+                self._drain()
+                while not self._uplink.fits(piece):
+                    self._await_grant(deadline_s, timeout_s)
+                self._intake.say(self._uplink.feed(self.request_id, piece))
+
+    def finish(self, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
+        """Say that nothing more will be fed: the stream ends when the rest has come back. Blocks like `pause`."""
+        self._say(control.Finish(self.request_id), timeout_s)
+
+    def pause(self, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
+        """Stop the sound for now and keep everything. Blocks only until the model has taken the stream."""
+        self._say(control.Pause(self.request_id), timeout_s)
+
+    def resume(self, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
+        """Go on after `pause`. Blocks like it."""
+        self._say(control.Resume(self.request_id), timeout_s)
+
+    def played(self, epoch: int, played_ms: int, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
+        """Tell how much of an epoch's sound the loudspeaker has played. Blocks like `pause`."""
+        self._say(control.Played(self.request_id, epoch, played_ms), timeout_s)
+
+    def _say(self, message: UplinkMessage, timeout_s: float) -> None:
+        command = say(message)
+        deadline_s = time.monotonic() + checked_timeout(timeout_s)
+        with self._sending:
+            self._drain()
+            while not self._uplink.granted:
+                self._await_grant(deadline_s, timeout_s)
+            self._intake.say(command)
+
+    def _drain(self) -> None:
+        """Take the windows, or the end, that have arrived."""
+        self._intake.check_process()
+        self._uplink.check()
+        while not self._grants.empty():
+            self._uplink.take(self._grants.get())
+
+    def _await_grant(self, deadline_s: float, timeout_s: float) -> None:
+        try:
+            self._uplink.take(self._grants.get(timeout=max(0.0, deadline_s - time.monotonic())))
+        except queue.Empty:
+            raise late_feed(timeout_s) from None

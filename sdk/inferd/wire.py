@@ -1,0 +1,308 @@
+"""Messages ⇄ frames: one msgpack header, then raw blobs; strict, bounded, pure.
+
+Covers: encoding and decoding of every message class, the packing of events, the limits on frames. Table-driven from the
+dataclasses in `messages`. Does not cover sockets or order: see `connection` here, `wires` in the daemon.
+Layout of a message:  [header: msgpack map with "type"] [blob 0] [blob 1] …
+Layout of an event:   msgpack [type, request, seq, n_blobs, fields], packed once by its producer, unopened on the way.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgpack
+
+from inferd.errors import InvalidRequest, ProtocolError
+from inferd.messages import control, events, operations
+from inferd.strict import FieldError, RawBytes, field_error, make_strict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from inferd.messages.control import Limits
+
+T = TypeVar("T")
+
+Frame = bytes | memoryview
+BLOB_REFERENCE = 1
+"""msgpack extension type: one byte, the index of a blob frame. Every other extension is refused."""
+MAX_BLOBS = 255
+"""The reference is one byte; the announced limit (64) is lower."""
+STATE_SEQ = 0
+"""Sequence number of state events, which are outside the numbered stream."""
+
+_ASKING = (
+    make_strict(unknown_fields_refused=True, detailed=False),
+    make_strict(unknown_fields_refused=True, detailed=True),
+)
+_TELLING = (
+    make_strict(unknown_fields_refused=False, detailed=False),
+    make_strict(unknown_fields_refused=False, detailed=True),
+)
+_IGNORING: frozenset[type] = frozenset(
+    {control.Hello, control.Welcome, control.Limits, control.Refused, control.Pong, control.Goodbye}
+)
+"""Messages in which unknown fields are ignored, so that old and new versions can meet."""
+
+
+_TAGS: dict[type, str] = {events.Finished: "done"}
+
+
+def tag(kind: type) -> str:
+    """Return the wire name of a message class: its own name in snake case; `Finished` is `done`."""
+    found = _TAGS.get(kind)
+    if found is None:
+        found = _TAGS[kind] = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+    return found
+
+
+def table(kinds: Iterable[type[T]]) -> Mapping[str, type[T]]:
+    """Return wire name → class."""
+    return {tag(kind): kind for kind in kinds}
+
+
+FROM_APP: Mapping[str, type[Any]] = table(control.FROM_APP)
+TO_APP: Mapping[str, type[Any]] = table(control.TO_APP)
+OPERATIONS: Mapping[str, type[operations.Operation]] = table(operations.OPERATIONS)
+EVENTS: Mapping[str, type[events.Event]] = table((*events.STATES, *events.CONTENTS, *events.TERMINALS))
+EVENTS_TYPE = "events"
+"""Header `type` of a message that carries events."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedEvent:
+    """An event encoded once: kept for replay, forwarded unopened. `seq` 0 for state events."""
+
+    request: int
+    seq: int
+    packed: bytes
+    blobs: tuple[bytes, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """What this event counts in a window of bytes."""
+        return len(self.packed) + sum(map(len, self.blobs))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A decoded event with its place in the stream; `size_bytes` as in the window."""
+
+    request: int
+    seq: int
+    event: events.Event | None
+    """None: a type that a newer daemon knows and we do not; it counts, and is ignored."""
+    size_bytes: int
+
+
+def pack(value: object) -> tuple[bytes, tuple[bytes, ...]]:
+    """Return the msgpack of plain values and the blobs that it refers to.
+
+    Raises FieldError for what msgpack cannot carry (a lone surrogate, an integer past 64 bits).
+    """
+    blobs: list[bytes] = []
+
+    def refer(raw: object) -> msgpack.ExtType:
+        if not isinstance(raw, RawBytes):
+            raise TypeError(f"cannot carry {type(raw).__name__}")
+        blobs.append(raw.data)
+        if len(blobs) > MAX_BLOBS:
+            raise FieldError("", f"expected at most {MAX_BLOBS} blobs")
+        return msgpack.ExtType(BLOB_REFERENCE, bytes([len(blobs) - 1]))
+
+    try:
+        packed: bytes = msgpack.packb(value, default=refer, use_bin_type=True)
+    except (UnicodeEncodeError, OverflowError, TypeError, ValueError) as reason:
+        raise reason if isinstance(reason, FieldError) else FieldError("", f"cannot be encoded: {reason}") from None
+    return packed, tuple(blobs)
+
+
+def unpack(packed: Frame, blobs: Sequence[Frame] = ()) -> Any:  # noqa: ANN401 - a decoded msgpack value is anything
+    """Return the plain value in `packed`, blob references replaced by the frames.
+
+    Raises ProtocolError for anything that is not one well-formed msgpack value with known references.
+    """
+
+    def resolve(code: int, data: bytes) -> Frame:
+        if code != BLOB_REFERENCE or len(data) != 1 or data[0] >= len(blobs):
+            raise ValueError(f"unknown extension {code} or blob index")
+        return blobs[data[0]]
+
+    try:
+        return msgpack.unpackb(packed, ext_hook=resolve, strict_map_key=True, raw=False, timestamp=0)
+    except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as reason:
+        raise ProtocolError(f"not a msgpack value: {type(reason).__name__}: {reason}") from None
+
+
+def _structure(value: object, kind: type[T], *, asking: bool) -> T:
+    quick, detailed = _ASKING if asking else _TELLING
+    try:
+        return quick.structure(value, kind)
+    except Exception:  # noqa: BLE001 - whatever the quick look tripped over, the slow one names it
+        try:
+            return detailed.structure(value, kind)
+        except Exception as reason:  # noqa: BLE001 - cattrs raises groups of anything
+            raise field_error(reason) from None
+
+
+def fields_of(message: object) -> Any:  # noqa: ANN401 - plain values of any shape
+    """Return a message as plain values, defaults left out."""
+    return _TELLING[0].unstructure(message)
+
+
+def encode(message: object) -> list[bytes]:
+    """Return the frames of one message."""
+    packed, blobs = pack({"type": tag(type(message)), **fields_of(message)})
+    return [packed, *blobs]
+
+
+def encode_request(request: control.Request, operation: operations.Operation) -> list[bytes]:
+    """Return the frames of a request after checking it with the daemon's own rules.
+
+    Raises InvalidRequest naming the field: the app learns of its mistake without a round trip.
+    """
+    try:
+        body = fields_of(operation)
+        _structure(body_as_sent(body), type(operation), asking=True)
+        fields = fields_of(request)
+        packed, blobs = pack({"type": tag(control.Request), **fields, "op": tag(type(operation)), "body": body})
+        _structure({**fields, "op": "", "body": {}} | {"op": tag(type(operation))}, control.Request, asking=True)
+    except FieldError as wrong:
+        raise InvalidRequest(str(wrong), details={"field": wrong.field}) from None
+    return [packed, *blobs]
+
+
+def body_as_sent(value: Any) -> Any:  # noqa: ANN401 - plain values of any shape
+    """Return plain values with blobs as the receiver will see them."""
+    match value:
+        case RawBytes():
+            return value.data
+        case dict():
+            return {key: body_as_sent(one) for key, one in value.items()}
+        case list() | tuple():
+            return [body_as_sent(one) for one in value]
+        case _:
+            return value
+
+
+def decode(frames: Sequence[Frame], kinds: Mapping[str, type[T]]) -> T:
+    """Return the message in `frames`, one of `kinds`.
+
+    Raises ProtocolError (not a message of this table) or InvalidRequest (a field is wrong, named in its details; the
+    request's id, if it could be read, stands in `details["request"]`).
+    """
+    header = header_of(frames)
+    kind = kinds.get(header.pop("type"))
+    if kind is None:
+        raise ProtocolError("unknown message type")
+    return from_fields(header, kind)
+
+
+def header_of(frames: Sequence[Frame]) -> dict[str, Any]:
+    """Return the header's map, blob references resolved; `type` is a string.
+
+    Raises ProtocolError for anything else.
+    """
+    if not frames:
+        raise ProtocolError("a message without frames")
+    header = unpack(frames[0], frames[1:])
+    if not isinstance(header, dict) or not isinstance(header.get("type"), str):
+        raise ProtocolError("a message begins with a map that has a `type`")
+    return header
+
+
+def from_fields(fields: Mapping[str, Any], kind: type[T]) -> T:
+    """Return a message made of plain values. Raises InvalidRequest naming the field, and the id if it is a request."""
+    try:
+        return _structure(fields, kind, asking=kind not in _IGNORING)
+    except FieldError as wrong:
+        request = fields.get("id")
+        known = {"request": request} if kind is control.Request and type(request) is int else {}
+        raise InvalidRequest(str(wrong), details={"field": wrong.field, **known}) from None
+
+
+def operation_of(request: control.Request) -> operations.Operation:
+    """Return what a request asks. Raises InvalidRequest naming the field, or the unknown operation."""
+    kind = OPERATIONS.get(request.op)
+    if kind is None:
+        known = ", ".join(OPERATIONS)
+        raise InvalidRequest(f"op: expected one of {known}, got {request.op!r}", details={"field": "op"})
+    try:
+        return _structure(request.body, kind, asking=True)
+    except FieldError as wrong:
+        field = f"body.{wrong.field}" if wrong.field else "body"
+        raise InvalidRequest(f"{field}: {wrong.problem}", details={"field": field}) from None
+
+
+def pack_event(request: int, seq: int, event: events.Event) -> PackedEvent:
+    """Return an event encoded for the app."""
+    fields = fields_of(event)
+    body, blobs = pack(fields)
+    head = msgpack.packb([tag(type(event)), request, seq, len(blobs)])
+    return PackedEvent(request, seq, b"\x95" + head[1:] + body, blobs)
+
+
+def join_events(packed: Sequence[PackedEvent]) -> list[bytes]:
+    """Return the frames of one message that carries these events in this order."""
+    header = msgpack.packb({"type": EVENTS_TYPE, "events": [one.packed for one in packed]})
+    return [header, *(blob for one in packed for blob in one.blobs)]
+
+
+def split_events(header: Mapping[str, Any], blobs: Sequence[Frame]) -> list[Arrival]:
+    """Return the events of a message whose header has been read by `header_of`.
+
+    Raises ProtocolError when one of them is not an event: the line is then not to be trusted.
+    """
+    pieces = header.get("events")
+    if not isinstance(pieces, list):
+        raise ProtocolError("an events message without a list of events")
+    arrivals, at = [], 0
+    for piece in pieces:
+        arrival, used = _read_event(piece, blobs[at:])
+        arrivals.append(arrival)
+        at += used
+    return arrivals
+
+
+def _read_event(piece: object, blobs: Sequence[Frame]) -> tuple[Arrival, int]:
+    if not isinstance(piece, bytes):
+        raise ProtocolError("an event is a bin")
+    try:
+        name, request, seq, n_blobs, fields = unpack(piece, blobs)
+    except (TypeError, ValueError):
+        raise ProtocolError("an event is a list of five") from None
+    if not (type(name) is str and type(request) is int and type(seq) is int and type(n_blobs) is int):
+        raise ProtocolError("an event begins with type, request, seq and number of blobs")
+    if request < 1 or seq < 0 or not 0 <= n_blobs <= len(blobs):
+        raise ProtocolError(f"an event of request {request}, seq {seq}, with {n_blobs} of {len(blobs)} blobs")
+    if n_blobs < len(blobs):
+        unpack(piece, blobs[:n_blobs])  # its references may not reach into its neighbours' blobs
+    kind = EVENTS.get(name)
+    size_bytes = len(piece) + sum(len(blob) for blob in blobs[:n_blobs])
+    try:
+        event = None if kind is None else _structure(fields, kind, asking=False)
+    except FieldError as wrong:
+        raise ProtocolError(f"event {name}: {wrong}") from None
+    return Arrival(request, seq, event, size_bytes), n_blobs
+
+
+def check_frames(frames: Sequence[Frame], limits: Limits) -> None:
+    """Raise InvalidRequest with both numbers when a message passes a limit, ProtocolError when it has no frames."""
+    if not frames:
+        raise ProtocolError("a message without frames")
+    header, *blobs = map(len, frames)
+    if not blobs and header <= limits.header_bytes <= limits.message_bytes:
+        return  # nearly every message is one small frame
+    for found, allowed, what in (
+        (header, limits.header_bytes, "header_bytes"),
+        (len(blobs), limits.blobs, "blobs"),
+        (max(blobs, default=0), limits.blob_bytes, "blob_bytes"),
+        (header + sum(blobs), limits.message_bytes, "message_bytes"),
+    ):
+        if found > allowed:
+            raise InvalidRequest(
+                f"the message has {found:,} {what}; the daemon takes {allowed:,}",
+                details={"field": what, "found": found, "limit": allowed},
+            )

@@ -1,0 +1,51 @@
+"""The command line: which commands there are, and what `--help` and `--version` say."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from inferd.version import __version__
+from inferd_cli import exit_codes
+from inferd_cli.demo import demo
+from inferd_cli.listing import list_models
+from inferd_cli.ps import ps
+from inferd_cli.pull import pull
+from inferd_cli.run import run
+from inferd_cli.serve import serve
+from inferd_cli.status import status
+from inferd_cli.stop import stop
+
+# Plain help and usage errors: a page of boxes is hard to read in a pipe, and rich takes 50 ms to load.
+app = typer.Typer(
+    name="inferd",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    epilog=f"\b\nExit codes:\n{exit_codes.table()}",
+)
+app.command()(serve)
+app.command()(run)
+app.command()(ps)
+app.command()(status)
+app.command("list")(list_models)
+app.command()(pull)
+app.command()(stop)
+app.command(hidden=True)(demo)
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 - called by typer with the option's value
+    if asked:
+        typer.echo(f"inferd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def inferd(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """One place on this machine where every app asks for inference."""

@@ -1,0 +1,102 @@
+"""What the commands need of the SDK's client, as protocols, and how they get one.
+
+Covers: the vocabulary that `inferd.Client` must offer; mypy compares the two where `connect` returns. Tests hand the
+commands another client by the same protocols. Does not cover the line itself: that is `inferd`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeAlias
+
+from inferd import Client as SdkClient
+from inferd.address import socket_path
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from inferd import GenerateEvent, PullEvent
+    from inferd.messages.control import Priority
+    from inferd.messages.operations import Message
+    from inferd.messages.reports import DaemonReport, Model
+
+    StreamEvent: TypeAlias = GenerateEvent | PullEvent
+
+APP: Final = "inferd"
+"""The name under which the command's own requests stand in `inferd ps`."""
+PATIENCE_S: Final = 5.0
+"""The SDK's own default, for a daemon that has a socket: it may be starting, or busy."""
+ABSENT_S: Final = 0.05
+"""Without a socket nobody will answer, and the one who typed is waiting; not zero, for the SDK takes none."""
+
+
+class EventStream(Protocol):
+    """The events of one answer, `Done` last; leaving the `with` block early cancels it."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+    def __iter__(self) -> Iterator[GenerateEvent]: ...
+
+
+class Models(Protocol):
+    """`client.models`."""
+
+    def list(self) -> Sequence[Model]:
+        """Return every model that the daemon knows."""
+
+    def pull(self, name: str) -> Iterable[PullEvent]:
+        """Yield the progress of a download, `Pulled` last; leaving it early lets the download go on."""
+
+    def unload(self, name: str) -> object:
+        """Return when the model's process has ended."""
+
+
+class Daemon(Protocol):
+    """`client.daemon`."""
+
+    def status(self) -> DaemonReport:
+        """Return the whole service at one moment."""
+
+    def stop(self, grace_s: float = 30.0) -> object:
+        """Return when the daemon has begun to drain."""
+
+
+class Client(Protocol):
+    """`inferd.Client`; a method raises `ConnectionLost` with `started` False when no daemon answers."""
+
+    @property
+    def models(self) -> Models:
+        """What can be asked of models."""
+
+    @property
+    def daemon(self) -> Daemon:
+        """What can be asked of the daemon itself."""
+
+    def stream(
+        self,
+        prompt: str | Sequence[Message],
+        *,
+        model: str | None = None,
+        priority: Priority = "interactive",
+        timeout_s: float = 300.0,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        seed: int | None = None,
+    ) -> EventStream:
+        """Return the events of one answer; the request is sent when the `with` block is entered, or before."""
+
+    def close(self) -> None:
+        """Say goodbye; what is still running for this client is cancelled."""
+
+
+Connect = Callable[[str | None], Client]
+"""Path of the socket, or None for this user's own → a client."""
+
+
+def connect(socket: str | None) -> Client:
+    """Return a client of the daemon at `socket`; None: where this platform keeps it."""
+    there = (Path(socket) if socket else socket_path()).exists()
+    return SdkClient(APP, socket=socket, connect_timeout_s=PATIENCE_S if there else ABSENT_S)

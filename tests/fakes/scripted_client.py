@@ -1,0 +1,212 @@
+"""A client that plays a script instead of asking a daemon, by the protocols of `inferd_cli.client`.
+
+For tests of how the command shows things. Run as a program it is the `inferd` command with such a client, for tests that
+need a terminal: `python scripted_client.py run MODEL …`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self, TypeVar
+
+from inferd import (
+    App,
+    DaemonReport,
+    Done,
+    GenerateEvent,
+    Loading,
+    Message,
+    Model,
+    ModelNotFound,
+    Priority,
+    Process,
+    PullEvent,
+    Queued,
+    Reply,
+    TextDelta,
+    Usage,
+)
+from inferd_cli.app import app
+from inferd_cli.client import Client
+
+T = TypeVar("T")
+Names = list[str]
+
+ECHO = Model(
+    "inferd/echo:default", "Echo", "ready", available=True, weights_ready=True, engine="echo", pid=7001, life=2, slots=4
+)
+SMOL = Model(
+    "huggingfacetb/smollm2-135m-instruct:q4_1",
+    "SmolLM2 135M Instruct",
+    "absent",
+    available=True,
+    weights_ready=False,
+    capabilities=("generate",),
+    context_tokens=8192,
+    size_bytes=98_362_432,
+)
+REPORT = DaemonReport(
+    version="0.1.0",
+    instance="ab" * 8,
+    pid=4242,
+    uptime_s=7800.0,
+    socket="/run/user/1000/inferd/inferd.sock",
+    keeper="ready",
+    draining=False,
+    models=(ECHO, SMOL),
+    apps=(App("notes", uid=1000, pid=6001, inflight=1),),
+    processes=(
+        Process(4242, "daemon", "", pss_bytes=41_200_000, cpu_s=3.2),
+        Process(4250, "keeper", "", pss_bytes=98_000_000, cpu_s=12.0),
+        Process(7001, "model", "inferd/echo:default", pss_bytes=23_456_000, cpu_s=185.0),
+    ),
+    requests_total=12,
+    events_total=3456,
+)
+
+
+class Silence:
+    """In a script: nothing comes any more."""
+
+
+Script = Iterable[T | BaseException | Silence]
+"""What happens in a stream: events, an exception that ends it, or silence."""
+
+
+def answer(*words: str, **reply: object) -> list[GenerateEvent]:
+    """Return the events of an answer in these pieces, as the SDK would yield them."""
+    usage = Usage(prompt_tokens=5, completion_tokens=len(words))
+    whole = Reply("".join(words), usage=usage, model=ECHO.id, latency_s=1.2, first_event_s=0.2, **reply)  # type: ignore[arg-type]
+    return [*map(TextDelta, words), Done(whole)]
+
+
+class ScriptedStream:
+    """Plays one script; `left` once its block has been left."""
+
+    def __init__(self, script: Script[GenerateEvent]) -> None:
+        self._script = script
+        self.left = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.left = True
+
+    def __iter__(self) -> Iterator[GenerateEvent]:
+        return played(self._script)
+
+
+def played(script: Script[T]) -> Iterator[T]:
+    """Yield the events of a script; raise its exceptions; fall silent where it says so, until interrupted."""
+    for line in script:
+        if isinstance(line, Silence):
+            threading.Event().wait()
+        elif isinstance(line, BaseException):
+            raise line
+        else:
+            yield line
+
+
+@dataclass
+class ScriptedModels:
+    """`client.models`."""
+
+    rows: tuple[Model, ...] = (ECHO, SMOL)
+    pulls: dict[str, Script[PullEvent]] = field(default_factory=dict)
+    """Name → what its download tells; other names are not found."""
+    unloaded: Names = field(default_factory=list)
+
+    def list(self) -> tuple[Model, ...]:
+        return self.rows
+
+    def pull(self, name: str) -> Iterator[PullEvent]:
+        if name not in self.pulls:
+            raise ModelNotFound(f"no model is called {name!r}; closest: {ECHO.id}", details={"near": (ECHO.id,)})
+        return played(self.pulls[name])
+
+    def unload(self, name: str) -> None:
+        self.unloaded.append(name)
+
+
+@dataclass
+class ScriptedDaemon:
+    """`client.daemon`."""
+
+    report: DaemonReport = REPORT
+    failure: BaseException | None = None
+    on_stop: Callable[[], object] = lambda: None
+    graces_s: list[float] = field(default_factory=list)
+
+    def status(self) -> DaemonReport:
+        if self.failure:
+            raise self.failure
+        return self.report
+
+    def stop(self, grace_s: float = 30.0) -> None:
+        self.graces_s.append(grace_s)
+        self.on_stop()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one `stream` call was given."""
+
+    messages: tuple[Message, ...]
+    model: str | None
+    priority: Priority
+    timeout_s: float
+    options: tuple[int | float | None, ...]
+    """max_tokens, temperature, seed."""
+
+
+@dataclass
+class ScriptedClient:
+    """Plays `answers` one after the other, the last one again and again, and remembers what it was asked."""
+
+    answers: Sequence[Script[GenerateEvent]] = ()
+    models: ScriptedModels = field(default_factory=ScriptedModels)
+    daemon: ScriptedDaemon = field(default_factory=ScriptedDaemon)
+    asked: list[Asked] = field(default_factory=list)
+    streams: list[ScriptedStream] = field(default_factory=list)
+    closed: bool = False
+
+    def stream(
+        self,
+        prompt: str | Sequence[Message],
+        *,
+        model: str | None = None,
+        priority: Priority = "interactive",
+        timeout_s: float = 300.0,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        seed: int | None = None,
+    ) -> ScriptedStream:
+        messages = (Message("user", prompt),) if isinstance(prompt, str) else tuple(prompt)
+        script = self.answers[min(len(self.asked), len(self.answers) - 1)]
+        self.asked.append(Asked(messages, model, priority, timeout_s, (max_tokens, temperature, seed)))
+        self.streams.append(ScriptedStream(script))
+        return self.streams[-1]
+
+    def close(self) -> None:
+        self.closed = True
+
+    def connect(self, socket: str | None) -> Client:
+        """Be the client that a command asks for."""
+        return self
+
+
+TERMINAL_ANSWERS: Sequence[Script[GenerateEvent]] = (
+    [Queued(2), Loading(ECHO.id, 0.43), *answer("The sea ", "is wide.\n", "It is \x1b[31mdeep.")],
+    [*answer("It never ")[:1], Silence()],
+    [*answer("Good", "bye.")],
+)
+"""What the program below answers: the second answer stops in the middle."""
+
+if __name__ == "__main__":
+    app(prog_name="inferd", obj=ScriptedClient(TERMINAL_ANSWERS).connect)
