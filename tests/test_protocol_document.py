@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 from wire_values import TABLES, every_class, is_required
 
-from inferd import wire
+from inferd import connection, wire
+from inferd.address import PATH_BYTES
 from inferd.errors import InferenceError
 from inferd.messages import control, events, operations
+from inferd.values import MAX_DEPTH
+from inferd_actors import host
 from inferd_actors import messages as actors
+from inferd_daemon import wires
+from inferd_daemon.switchboard import MAX_OFFENCES
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -111,14 +116,14 @@ def test_the_bytes_of_the_examples_can_be_read() -> None:
     asked = wire.operation_of(request)
     assert isinstance(asked, operations.Generate)
     assert (asked.messages[0].content, asked.max_tokens) == ("Hi", 64)
-    assert wire.decode(dumped("credit"), wire.FROM_APP) == control.Credit(1, 32, 96, 2**20 + 1_536)
+    assert wire.decode(dumped("credit"), wire.FROM_APP) == control.Credit(200, 32, 96, 2**20 + 1_536)
 
 
 def test_the_bytes_of_the_events_can_be_read_with_and_without_a_route() -> None:
     header, *blobs = dumped("events")
     accepted, text, sound = wire.split_events(wire.header_of([header, *blobs]), blobs)
     assert (accepted.seq, accepted.event) == (0, events.Accepted("a1-7"))
-    assert (text.seq, text.event) == (1, events.TextDelta("Hello"))
+    assert (text.seq, text.event) == (1, events.TextDelta("Yes"))
     assert isinstance(sound.event, events.AudioChunk)
     assert sound.event.pcm == blobs[0]
     route, *passed_on = dumped("route")
@@ -129,11 +134,21 @@ def test_the_bytes_of_the_events_can_be_read_with_and_without_a_route() -> None:
     assert row.last_seq == max(one.seq for one in arrivals)
 
 
-def test_the_limits_of_the_text_are_those_of_the_code() -> None:
-    assert f"version {control.PROTOCOL_VERSION}\n" in DOCUMENT
-    assert f"must not sum to more than `limits.window_events`" in " ".join(DOCUMENT.split())
-    assert "extension 1 with one byte" in DOCUMENT
+@pytest.mark.parametrize("end", [connection, host, wires], ids=lambda end: end.__name__)
+def test_the_transports_numbers_are_those_of_each_end(end: ModuleType) -> None:
+    interval_s, timeout_s = end.HEARTBEAT_IVL_MS // 1000, end.HEARTBEAT_TIMEOUT_MS // 1000
+    assert f"| `HEARTBEAT_IVL`, `HEARTBEAT_TIMEOUT` | {interval_s} s, {timeout_s} s |" in DOCUMENT
+    assert f"| `MAXMSGSIZE` | {end.MAX_FRAME_BYTES // 2**20} MiB |" in DOCUMENT
+
+
+def test_the_texts_numbers_are_those_of_the_code() -> None:
+    text = " ".join(DOCUMENT.split())
+    assert text.startswith(f"# The inferd protocol, version {control.PROTOCOL_VERSION} ")
+    assert f"At most {PATH_BYTES['linux']} bytes, {PATH_BYTES['darwin']} on macOS" in text
+    assert f"map with string keys; at most {MAX_DEPTH} levels" in text
+    assert MAX_OFFENCES == 8
+    assert "the eighth of these on one connection" in text
     assert wire.BLOB_REFERENCE == 1
-    assert (actors.KIND_CONTROL, actors.KIND_EVENTS, actors.KIND_PONG) == (0, 1, 2)
-    for kind, word in enumerate(("control", "events", "pong")):
-        assert f"| {kind} {word} |" in DOCUMENT
+    assert "extension 1 with one byte of data" in text
+    for kind, word in ((actors.KIND_CONTROL, "control"), (actors.KIND_EVENTS, "events"), (actors.KIND_PONG, "pong")):
+        assert f"| {kind} {word} |" in text

@@ -219,7 +219,7 @@ def examples() -> Mapping[str, Sequence[bytes]]:
     hello = control.Hello(1, 1, "notes", "00112233445566778899aabbccddeeff", sdk="example 1.0")
     generate = operations.Generate((operations.Message("user", "Hi"),), max_tokens=64)
     request = control.Request(
-        id=1,
+        id=200,
         op=wire.tag(operations.Generate),
         body=wire.fields_of(generate),
         window=control.Window(64, 2**20),
@@ -228,16 +228,16 @@ def examples() -> Mapping[str, Sequence[bytes]]:
         model="smollm2",
     )
     said = [
-        wire.pack_event(1, wire.STATE_SEQ, events.Accepted("a1-7")),
-        wire.pack_event(1, 1, events.TextDelta("Hello")),
-        wire.pack_event(2, 9, events.AudioChunk(Blob(bytes.fromhex("0100feff0300fcff")), 16_000, first_sample=320)),
+        wire.pack_event(200, wire.STATE_SEQ, events.Accepted("a1-7")),
+        wire.pack_event(200, 1, events.TextDelta("Yes")),
+        wire.pack_event(201, 9, events.AudioChunk(Blob(bytes.fromhex("0100feff0300fcff")), 16_000, first_sample=320)),
     ]
     row = actors.Row(7, 1, 2, sum(one.size_bytes for one in said[:2]), is_terminal=False)
     return {
         "hello": wire.encode(hello),
         "request": wire.encode(request),
         "events": wire.join_events(said),
-        "credit": wire.encode(control.Credit(request=1, seen_seq=32, limit_seq=96, limit_bytes=2**20 + 1_536)),
+        "credit": wire.encode(control.Credit(request=200, seen_seq=32, limit_seq=96, limit_bytes=2**20 + 1_536)),
         "route": [actors.pack_route(actors.KIND_EVENTS, 3, [row]), *wire.join_events(said[:2])],
     }
 

@@ -37,7 +37,7 @@ def main() -> NoReturn:
     _raise_descriptor_limit()
     try:
         settings = config.read(arguments.config)
-        telemetry.start_logging(settings.log_level)
+        telemetry.start_logging(settings.log_level, settings.log_format)
         _run(settings, curated().with_rows(settings.models))
     except (config.Wrong, InferenceError) as wrong:
         _leave(UNUSABLE, str(wrong))

@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     models_dir: AnyPath | None = None
     """Where model files are kept; None: `$XDG_DATA_HOME/inferd/models`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["logfmt", "json"] = "logfmt"
     drain_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 30.0
     """How long running requests may go on after SIGTERM."""
     keeper: Literal["child", "external"] = "child"

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import re
 import secrets
 import sys
 from collections.abc import Callable, Sequence
@@ -34,7 +33,7 @@ from inferd_actors.process import Process
 from inferd_daemon import sweep
 from inferd_daemon.keeper_environment import Tag, allowed, switches
 from inferd_daemon.keeper_files import Held, Mode, Place, held, write_secret
-from inferd_daemon.keeper_process import Keeper, Post, watch
+from inferd_daemon.keeper_process import EXIT_BUG, Keeper, Post, watch
 from inferd_daemon.lives import Fell, RayBroke, RayCame, RayFailed, Started
 from inferd_daemon.telemetry import start_logging
 
@@ -119,7 +118,8 @@ class RayHead:
         actor = self._actors.get(life)
         if actor is not None:
             self.calls += 1
-            ray.kill(actor)
+            with contextlib.suppress(Exception):  # what Ray cannot kill is killed by signal soon after
+                ray.kill(actor)
 
     def release(self, life: int) -> None:
         """Forget an actor that is over."""
@@ -165,10 +165,11 @@ class RayHead:
 
 
 def _options(order: messages.Spawn) -> dict[str, Any]:
-    """Return an actor's options, all of them on purpose: whether it lives again is the supervisor's decision."""
-    plain = re.sub(r"[^\w.:/@-]", "_", f"{order.kind}:{order.model}")[:200]
+    """Return an actor's options, all of them on purpose: whether it lives again is the supervisor's decision.
+
+    No name: Ray registers named actors synchronously, and would block this thread for as long as its GCS is dead.
+    """
     return {
-        "name": f"{plain}:{order.life}",
         "num_cpus": 0,
         "num_gpus": order.gpu_share or None,
         "max_restarts": 0,
@@ -243,6 +244,8 @@ def _keep(place: Place, options: argparse.Namespace) -> int:
     log.info("keeper_started", pid=os.getpid(), runtime_dir=str(place.runtime_dir), swept=swept)
     make_head = partial(RayHead, place, instance, options.gpus)
     code = Keeper(place, make_head, options.orphan_limit_s).run(options.parent_fd)
+    if code == EXIT_BUG:
+        os._exit(code)  # a Ray that hangs would hang the interpreter's end too; the next keeper sweeps
     _clear(place)
     return code
 

@@ -63,6 +63,7 @@ KEEPER_LIFE: Final = 0
 Post = Callable[[Fact], None]
 
 ENDED: Final = b"E"
+LEAVES: Final = b"L"
 TOOK_SIGNALS: Final = b"S"
 """What the other threads ring the main thread for."""
 
@@ -146,18 +147,19 @@ class Keeper:
                 selector.register(parent_fd, selectors.EVENT_READ)
             limit_s: float | None = None
             while ready := {key.fileobj for key, _ in selector.select(limit_s)}:
-                if self._ear in ready:
-                    if ENDED in self._ear.recv(64):
-                        return
+                rung = self._ear.recv(64) if self._ear in ready else b""
+                if ENDED in rung:
+                    return
+                if LEAVES in rung:
+                    limit_s = LEAVE_LIMIT_S
+                if TOOK_SIGNALS in rung:
                     self._take_signals()
-                    continue
                 if self._signals in ready:
                     self._signals.recv(64)
                     self.post(Asked("told by a signal"))
                 if parent_fd in ready:
                     selector.unregister(parent_fd)
                     self.post(Asked("the daemon is gone"))
-                limit_s = LEAVE_LIMIT_S
         log.error("ray_hangs", waited_s=LEAVE_LIMIT_S)
 
     def _take_signals(self) -> None:
@@ -228,8 +230,11 @@ class Keeper:
             case Strike():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(effect.pid, signal.SIGKILL)
-            case Begin() | Finish() | Restart() | Release() | Leave():
+            case Begin() | Finish() | Restart() | Release():
                 self._orders.put_nowait(effect)
+            case Leave():
+                self._orders.put_nowait(effect)
+                self._ring(LEAVES)
             case _:
                 assert_never(effect)
 
@@ -248,6 +253,7 @@ class Keeper:
                     sweep.prune_logs(self._place.ray_dir, order.living)
                 case Restart():
                     self._head.down()
+                    sweep.prune_sessions(self._place.ray_dir)
                     self._head.up()
                 case Leave():
                     log.info("keeper_leaves", reason=order.reason)

@@ -203,7 +203,7 @@ class Requests:
                 case scheduler.TurnAway(stream):
                     self.conclude(stream, error or refusal(ModelFailed, "the model is not to be had"))
                 case scheduler.ShowPosition(stream, position):
-                    self._show(stream, Queued(position), now_s)
+                    self._placed(stream, position, now_s)
                 case scheduler.WantModel(model):
                     self._company.want(model, now_s)
                 case scheduler.ReportEmptied(model):
@@ -234,6 +234,12 @@ class Requests:
             timeout_ms=work.request.timeout_ms,
         )
         self._post([Dispatch(stream, service.life, submit)])
+
+    def _placed(self, stream: int, position: int, now_s: float) -> None:
+        work = self.work.get(stream)
+        if work is not None:
+            work.position = position
+        self._show(stream, Queued(position), now_s)
 
     def _show(self, stream: int, event: Queued | Loading, now_s: float) -> None:
         work = self.work.get(stream)
@@ -348,9 +354,17 @@ class Requests:
         elif work.life:
             self._timers.set(work.stream, now_s + work.timeout_s)
             self._post([AskProgress(work.stream)])
-        # 3. It waits: its place and its model's load are what moves.
+        # 3. It waits: its place and its model's load are what moves. Whoever is far back is not told of every step.
         else:
+            self._look_at_place(work, now_s)
             self.progress_known(work.stream, work.progressed_s, now_s)
+
+    def _look_at_place(self, work: Work, now_s: float) -> None:
+        if work.model is None:
+            return
+        position = self.scheduler.waiting(work.model).index(StreamNo(work.stream)) + 1
+        if position < work.position:
+            self._placed(work.stream, position, now_s)
 
     def progress_known(self, stream: int, progressed_s: float, now_s: float) -> None:
         """End a request that has not moved for as long as it allows; look again later at any other."""

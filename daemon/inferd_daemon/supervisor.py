@@ -127,7 +127,11 @@ class Supervisor:
         self._alive_s.pop(life, None)
         if life == KEEPER:
             self._keeper_down("its connection closed", now_s)
-        elif not self._attendants.is_one(life):
+        elif self._attendants.is_one(life):
+            return
+        elif self._cluster.state == "ready":
+            self._post([ToActor(KEEPER, actors.Kill(life))])  # answered by `Died` once the process is really gone
+        else:
             self.fleet.step(lifecycle.Gone(life, "its connection closed"), now_s)
 
     # --- the keeper

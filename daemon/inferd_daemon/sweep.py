@@ -24,8 +24,9 @@ SAME_START_S: Final = 1.0
 END_S: Final = 5.0
 """A SIGKILLed process is gone in milliseconds; one that still is there then waits for a device, and cannot be helped."""
 KEPT_LOGS: Final = 60
-"""Files of ended actors that stay for reading: the last twenty, with three each."""
-WORKER_LOG: Final = re.compile(r"^(?:worker-|python-core-worker-).*[-_](\d+)\.(?:out|err|log)$")
+"""Files of ended actors in one folder that stay for reading: the last twenty, with three each."""
+WORKER_LOG: Final = re.compile(r"^(?:worker-|python-core-worker-|event_).*[-_](\d+)\.(?:out|err|log)$")
+LOG_FOLDERS: Final = ("logs", "logs/events", "logs/export_events")
 
 
 def is_leftover(tag: Tag | None, *, runtime_dir: Path, instance: str, is_alive: Callable[[Tag], bool]) -> bool:
@@ -66,17 +67,27 @@ def surplus_logs(logs: Iterable[tuple[float, str]], living: Collection[int], kep
 
 def prune_logs(ray_dir: Path, living: Collection[int]) -> None:
     """Remove surplus logs of ended actors from Ray's sessions."""
-    for folder in ray_dir.glob("session_2*/logs"):
-        with os.scandir(folder) as entries:
-            logs = [(entry.stat().st_mtime, entry.name) for entry in entries]
-        for name in surplus_logs(logs, living):
-            (folder / name).unlink(missing_ok=True)
+    for folder in (session / logs for session in _sessions(ray_dir) for logs in LOG_FOLDERS):
+        with contextlib.suppress(FileNotFoundError):  # Ray turned a log over meanwhile: the next death comes by again
+            logs = [(path.stat().st_mtime, path.name) for path in folder.glob("*.*")]
+            for name in surplus_logs(logs, living):
+                (folder / name).unlink()
+
+
+def prune_sessions(ray_dir: Path) -> None:
+    """Remove all sessions but the newest, in which can be read how Ray broke. Called while Ray is down."""
+    for session in _sessions(ray_dir)[:-1]:
+        shutil.rmtree(session)
 
 
 def await_exit(pid: int) -> None:
     """Return when this process has ended; it need not be a child of ours. Blocks."""
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(pid).wait()
+
+
+def _sessions(ray_dir: Path) -> list[Path]:
+    return sorted(ray_dir.glob("session_2*"))  # their names begin with their time
 
 
 def _tagged() -> Iterator[tuple[psutil.Process, Tag]]:

@@ -101,7 +101,7 @@ class Switchboard:
 
     def _offended(self, peer_id: bytes, session: Session | None, wrong: InferenceError) -> None:
         request = wrong.details.get("request")
-        if session is not None and type(request) is int and request > 0:
+        if session is not None and type(request) is int and request > 0 and request not in session.streams:
             self._end_unopened(session, request, wrong)
         else:
             self._refuse(peer_id, wrong.code, wrong.message)
@@ -265,6 +265,8 @@ class Switchboard:
         expected = self._expected.get(hello.life)
         if expected is None or expected.secret != hello.secret or expected.kind != hello.kind:
             raise ProtocolError(f"nobody expects a {hello.kind} of life {hello.life} with this secret")
+        if hello.protocol != control.PROTOCOL_VERSION:
+            raise ProtocolError(f"life {hello.life} speaks protocol {hello.protocol}, not {control.PROTOCOL_VERSION}")
         if peer.pid not in (0, hello.pid):
             raise ProtocolError(f"the hello names pid {hello.pid}, the kernel says {peer.pid}")
         self._actors[peer_id] = self._lives[hello.life] = ActorPeer(peer_id, hello.life, hello.kind)

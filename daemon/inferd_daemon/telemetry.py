@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 
@@ -23,16 +23,17 @@ FRESH_S: Final = 1.0
 """A reading younger than this is good enough for `status` and `ps`."""
 
 
-def start_logging(level: str) -> None:
-    """Send log lines to stderr as `key=value`; journald adds the time, a terminal gets one from us."""
+def start_logging(level: str, style: Literal["logfmt", "json"] = "logfmt") -> None:
+    """Send log lines to stderr; journald adds the time, a terminal gets one from us."""
     stamps = [structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)] if sys.stderr.isatty() else []
+    logfmt = structlog.processors.LogfmtRenderer(key_order=("timestamp", "level", "event"), drop_missing=True)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             *stamps,
             structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=("timestamp", "level", "event"), drop_missing=True),
+            structlog.processors.JSONRenderer() if style == "json" else logfmt,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

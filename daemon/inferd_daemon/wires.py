@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import zmq
@@ -90,6 +91,7 @@ class Router:
         self.socket.setsockopt(zmq.ZAP_DOMAIN, b"inferd")  # turns ZMTP 1 and 2 peers away, which have no identity
         self.monitor = self.socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
         self.socket.bind(endpoint)
+        Path(endpoint.removeprefix("ipc://")).chmod(0o600)
         self._probe = probe
         self._lines: dict[bytes, PeerLine] = {}
         self._by_fd: dict[int, set[bytes]] = {}

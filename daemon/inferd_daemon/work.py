@@ -38,6 +38,8 @@ class Work:
     arrived_s: float
     progressed_s: float
     """When it last moved, as far as the loop knows; the wires know later moments of a dispatched one."""
+    position: int = 0
+    """In its line, as last known; 0 while it has no place."""
     life: int = 0
     dispatched_s: float = 0.0
     load_s: float = 0.0

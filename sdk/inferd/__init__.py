@@ -43,6 +43,7 @@ from inferd.errors import (
     VersionMismatch,
 )
 from inferd.handle import AsyncInferenceHandle, InferenceHandle
+from inferd.messages.bounds import Blob
 from inferd.messages.control import Priority
 from inferd.messages.events import (
     AudioChunk,
@@ -78,6 +79,7 @@ __all__ = [
     "AsyncStream",
     "AudioBlock",
     "AudioChunk",
+    "Blob",
     "Cancelled",
     "Client",
     "ConnectionLost",

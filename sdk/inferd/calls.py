@@ -41,7 +41,7 @@ Item = Delivery | Pong | InferenceError
 
 
 UNREAD: Final = 1_024
-"""Batches, or items, that a call may leave unread before state is dropped. Content never gets there: it has windows."""
+"""Items that a call may leave unread before state is dropped. Content never gets there: it has windows."""
 
 
 def is_state(items: list[Item]) -> bool:

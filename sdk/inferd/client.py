@@ -127,7 +127,7 @@ class Client:
         mailbox = Letterbox()
         asked_s = time.monotonic()
         self._line.connection().probe(model, timeout_s, mailbox)
-        (item,) = mailbox.get()
+        (item,) = mailbox.take()
         if isinstance(item, InferenceError):
             raise item
         return time.monotonic() - asked_s

@@ -31,13 +31,30 @@ if TYPE_CHECKING:
 E = TypeVar("E")
 
 
-class Letterbox(queue.SimpleQueue["list[Item]"]):
-    """A mailbox from which one thread reads."""
+class Letterbox:
+    """A mailbox: the I/O thread puts, one other thread takes."""
 
-    def put(self, items: list[Item], block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002, ARG002 - SimpleQueue's own signature
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[list[Item]] = queue.SimpleQueue()
+        self._put = 0
+        self._taken = 0
+        """Each of the two counts has one writer, so that neither needs a lock."""
+
+    def put(self, items: list[Item], /) -> None:
         """Take what arrived; never blocks. State that nobody reads is dropped."""
-        if self.qsize() < UNREAD or not is_state(items):
-            super().put(items)
+        if self._put - self._taken < UNREAD or not is_state(items):
+            self._put += len(items)
+            self._queue.put(items)
+
+    def take(self, timeout_s: float | None = None) -> list[Item]:
+        """Return the next batch; waits for it. Raises queue.Empty after `timeout_s`."""
+        items = self._queue.get(timeout=timeout_s)
+        self._taken += len(items)
+        return items
+
+    def empty(self) -> bool:
+        """Return whether `take` would wait."""
+        return self._queue.empty()
 
 
 class Stream(Iterable[E], Generic[E]):
@@ -79,7 +96,7 @@ class Stream(Iterable[E], Generic[E]):
                     return shown
             if self._intake.check():
                 self._intake.check_process()
-                self._items.extend(self._mailbox.get())
+                self._items.extend(self._mailbox.take())
         raise StopIteration
 
     def __iter__(self) -> Iterator[E]:
@@ -185,10 +202,10 @@ class Loopback(Stream[LoopbackEvent]):
         self._intake.check_process()
         self._uplink.check()
         while not self._grants.empty():
-            self._uplink.take(self._grants.get())
+            self._uplink.take(self._grants.take())
 
     def _await_grant(self, deadline_s: float, timeout_s: float) -> None:
         try:
-            self._uplink.take(self._grants.get(timeout=max(0.0, deadline_s - time.monotonic())))
+            self._uplink.take(self._grants.take(max(0.0, deadline_s - time.monotonic())))
         except queue.Empty:
             raise late_feed(timeout_s) from None

@@ -27,20 +27,20 @@ _BY_CODE: Final[Mapping[str, str]] = MappingProxyType(
         "version_mismatch": "upgrade the older of the two: `inferd --version` here, and the daemon",
         "model_not_found": "`inferd list` shows every model",
         "no_eligible_model": "`inferd list` shows every model and whether it is available",
-        "queue_full": "try again later; `inferd ps` shows who is waiting",
-        "resource_blocked": "free memory: `inferd ps` shows what is loaded, `inferd stop MODEL` unloads it",
+        "queue_full": "`inferd ps` shows who is waiting",
+        "resource_blocked": "`inferd ps` shows what is loaded, `inferd stop MODEL` unloads it",
         "deadline_exceeded": "allow more with --timeout, or look at `inferd ps` for what is in the way",
         "cancelled": "`inferd ps` shows what the daemon is doing; then try again",
         "permission_denied": "change what is named: a setting of the daemon, or the owner and mode of a directory",
         "content_refused": "ask for something else: the refusal came from the model's provider",
         "key_missing": "configure a key for this endpoint",
         "key_rejected": "replace the key of this endpoint: it was refused",
-        "quota_exhausted": "wait until the quota is renewed, or use a local model: `inferd list`",
-        "provider_error": "try again, or use a local model: `inferd list`",
-        "model_failed": "try again: the next request gets a new process of this model",
-        "load_failed": "`inferd ps` shows the reason and when the daemon tries again",
-        "pull_failed": "`inferd pull MODEL` starts the download again",
-        "connection_lost": "try again; a part of the work may have been done",
+        "quota_exhausted": "or use a local model: `inferd list`",
+        "provider_error": "or use a local model: `inferd list`",
+        "model_failed": "the next request gets a new process of this model",
+        "load_failed": "`inferd ps` shows the reason",
+        "pull_failed": "`inferd pull MODEL` begins where it can",
+        "connection_lost": "a part of the work may have been done",
         "inference_error": "see what the daemon says: `inferd status`, and its log",
     }
 )
@@ -52,4 +52,6 @@ def next_step(error: InferenceError) -> str:
     if daemon_absent(error):
         return NOT_RUNNING
     step = _BY_CODE[error.code]
-    return f"in {amounts.span(error.retry_after_s)}: {step}" if error.retry_after_s else step
+    if error.retry_after_s:
+        return f"try again in {amounts.span(error.retry_after_s)}; {step}"
+    return f"try again; {step}" if error.retryable else step

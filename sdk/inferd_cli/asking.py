@@ -5,12 +5,14 @@ Covers: what `run`, `chat` and `demo` share. Does not cover how an answer looks:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from inferd import Done, Reply
+from inferd import Done, PullFailed, Reply
 from inferd.messages.control import Priority
-from inferd.messages.events import TextDelta
+from inferd.messages.events import Pulled, TextDelta
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,9 +46,29 @@ def fetch(client: Client, name: str, screen: Screen) -> None:
     held = {row.id for row in client.models.list() if row.state not in ("absent", "pulling")}
     if any(name.lower() in names_of(model) for model in held):
         return
-    for event in client.models.pull(name):
-        screen.show(event)
-    screen.close()
+    pull(client, name, screen)
+
+
+def pull(client: Client, name: str, screen: Screen) -> Pulled:
+    """Return what was fetched, showing how far it is. Leaving ends the watching only. Raises ModelNotFound, PullFailed."""
+    try:
+        for event in client.models.pull(name):
+            screen.show(event)
+            if isinstance(event, Pulled):
+                return event
+    finally:
+        screen.close()
+    raise PullFailed(f"the download of {name} ended without saying how")
+
+
+@contextmanager
+def leaving_told(name: str, screen: Screen) -> Iterator[None]:
+    """Tell whoever interrupts the fetching of a model in this block that the daemon goes on with it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        screen.note(f"the daemon goes on fetching; to watch again: inferd pull {name}")
+        raise
 
 
 def names_of(model: str) -> tuple[str, ...]:

@@ -29,8 +29,8 @@ MODEL_COLUMNS: Final = (
     Column("PID", right=True),
     Column("LIFE", right=True),
     Column("IDLE", right=True),
-    Column("REASON"),
 )
+REASON_COLUMNS: Final = (Column("MODEL"), Column("REASON"))
 APP_COLUMNS: Final = (
     Column("APP"),
     Column("UID", right=True),
@@ -52,6 +52,10 @@ def ps(context: typer.Context, *, as_json: AsJson = False, socket: Socket = None
     show(models_table(activity.models))
     if not activity.models and sys.stdout.isatty():
         typer.echo("no model is loaded; `inferd list` shows what there is")
+    reasons = reasons_table(activity.models)
+    if reasons.rows:
+        typer.echo()
+        show(reasons)
     typer.echo()
     show(apps_table(activity.apps))
 
@@ -77,6 +81,11 @@ def models_table(models: tuple[Model, ...]) -> Table:
     return Table(MODEL_COLUMNS, tuple(_row(model) for model in models))
 
 
+def reasons_table(models: tuple[Model, ...]) -> Table:
+    """Return one row per model that says why it is in its state: a sentence, too long for a column beside others."""
+    return Table(REASON_COLUMNS, tuple((model.id, model.reason) for model in models if model.reason))
+
+
 def apps_table(apps: tuple[App, ...]) -> Table:
     """Return one row per connected app."""
     return Table(APP_COLUMNS, tuple((app.app, str(app.uid), str(app.pid), str(app.inflight)) for app in apps))
@@ -92,5 +101,4 @@ def _row(model: Model) -> tuple[str, ...]:
         str(model.pid) if model.pid else EMPTY,
         str(model.life) if model.life else EMPTY,
         amounts.span(model.idle_s) if model.state == "ready" and not model.busy else EMPTY,
-        model.reason,
     )

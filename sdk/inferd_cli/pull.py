@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from inferd.messages.events import Pulled
-from inferd_cli import amounts
+from inferd_cli import amounts, asking
 from inferd_cli.cleaning import clean_line
 from inferd_cli.failures import calling
 from inferd_cli.options import AsJson, Socket
@@ -27,14 +26,7 @@ def pull(
     """
     with calling(context, socket, as_json=as_json) as client:
         screen = screen_of_stdout(as_json=as_json)
-        try:
-            for event in client.models.pull(name):
-                screen.show(event)
-                if isinstance(event, Pulled) and not as_json:
-                    typer.echo(f"{clean_line(event.model)} is stored ({amounts.size(event.size_bytes)})")
-        except KeyboardInterrupt:
-            screen.close()
-            typer.echo(f"\nthe daemon goes on fetching; to watch again: inferd pull {clean_line(name)}", err=True)
-            raise
-        finally:
-            screen.close()
+        with asking.leaving_told(name, screen):
+            pulled = asking.pull(client, name, screen)
+    if not as_json:
+        typer.echo(f"{clean_line(pulled.model)} is stored ({amounts.size(pulled.size_bytes)})")

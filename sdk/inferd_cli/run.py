@@ -10,7 +10,7 @@ import typer
 
 from inferd.messages.bounds import MAX_TEXT_CHARS
 from inferd.messages.operations import Message
-from inferd_cli.asking import TIMEOUT_S, Answer, Asking, fetch
+from inferd_cli.asking import TIMEOUT_S, Answer, Asking, fetch, leaving_told
 from inferd_cli.chat import Chat
 from inferd_cli.failures import calling
 from inferd_cli.options import AsJson, Socket
@@ -54,7 +54,8 @@ def run(
     with calling(context, socket, as_json=as_json) as client:
         asking = Asking(model, max_tokens, temperature, seed, priority.value, timeout)
         screen = screen_of_stdout(as_json=as_json, stats=stats)
-        fetch(client, model, screen)
+        with leaving_told(model, screen):
+            fetch(client, model, screen)
         if words is None:
             Chat(client, asking, screen, system).hold()
         else:

@@ -36,7 +36,8 @@ def serve(
 ) -> None:
     """Run the daemon in this terminal.
 
-    It ends with Ctrl-C or `inferd stop`. The options stand over the settings file, as INFERD_* variables do.
+    It ends with Ctrl-C or `inferd stop`. The options stand over the settings file, as INFERD_* variables do. The exit
+    code is the daemon's: 0 stopped as asked, 1 it broke, 2 settings cannot be used, 3 another daemon holds the socket.
     """
     if importlib.util.find_spec(DAEMON) is None:
         refuse("the daemon is not installed here", "pip install 'inferd[daemon]'")

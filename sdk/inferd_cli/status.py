@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 import typer
@@ -34,23 +35,24 @@ def status(context: typer.Context, *, as_json: AsJson = False, socket: Socket = 
     if as_json:
         typer.echo(document(report))
         return
-    typer.echo("\n".join(headlines(report)))
+    typer.echo("\n".join(headlines(report, own_pid=os.getpid())))
     typer.echo()
     show(processes_table(report))
 
 
-def headlines(report: DaemonReport) -> list[str]:
-    """Return the lines over the table: a word, and what there is to say about it."""
+def headlines(report: DaemonReport, *, own_pid: int) -> list[str]:
+    """Return the lines over the table: a word, and what there is to say about it. The command itself is left out."""
+    apps = tuple(app for app in report.apps if app.pid != own_pid)
     loaded = sum(model.state == "ready" for model in report.models)
     stored = sum(model.weights_ready for model in report.models)
-    inflight = sum(app.inflight for app in report.apps)
+    inflight = sum(app.inflight for app in apps)
     pairs = (
         ("daemon", f"{'draining' if report.draining else 'running'}, version {report.version}, pid {report.pid}"),
         ("uptime", amounts.span(report.uptime_s)),
         ("socket", report.socket),
         ("keeper", report.keeper),
         ("models", f"{loaded} ready, {stored} stored, {len(report.models)} known"),
-        ("apps", f"{len(report.apps)} connected, {amounts.plural(inflight, 'request')} unfinished"),
+        ("apps", f"{len(apps)} connected, {amounts.plural(inflight, 'request')} unfinished"),
         (
             "since start",
             f"{amounts.plural(report.requests_total, 'request')}, {amounts.plural(report.events_total, 'event')}",

@@ -28,12 +28,16 @@ FAULTS_GOAL: Final = Goal(0)
 READERS: Final = 8
 STALLED: Final = 8
 NEAR_STREAMS: Final = 4
-READER_WORDS: Final = 400
+READER_WORDS: Final = 4_000
+"""About a second for all."""
 ENDLESS_WORDS: Final = 1_000_000
 """A stalled stream never gets there: its window halts it."""
 KEPT_SPEED_GOAL: Final = Goal(0.95, at_least=True)
 STALL_MEMORY_GOAL: Final = Goal(8.0)
 """MiB for 32 streams: four times the 64 KiB up to which the text of each may be merged."""
+LOOK_S: Final = 0.2
+REST_S: Final = 0.02
+"""CPU time between two looks of a process at rest: two steps of the system's count."""
 STALL_S: Final = 12.0
 """A stream that is not read loses its slot after 10 s."""
 
@@ -44,7 +48,7 @@ def run(pairs: int) -> tuple[list[Row], list[str]]:
         load(client, ECHO)
         sdk = _crowd(daemon, client, "sdk_apps.py", "SDK")
         raw = _crowd(daemon, client, "wire_apps.py", "wire")
-        slow = _slow_readers(daemon, pairs)
+        slow = _slow_readers(daemon, actor_pid(client, ECHO), pairs)
     parts = (sdk, raw, slow)
     return [row for rows, _ in parts for row in rows], [note for _, notes in parts for note in notes]
 
@@ -88,7 +92,7 @@ def _crowd_rows(name: str, answers: Sequence[Json], wall_s: float, daemon_s: flo
     return rows, [f"crowd ({name}): {words} words in {events} events, {wall_s:.1f} s", *told]
 
 
-def _slow_readers(daemon: DaemonProcess, pairs: int) -> Found:
+def _slow_readers(daemon: DaemonProcess, actor: int, pairs: int) -> Found:
     with _apps(daemon, "reader", READERS) as readers, _apps(daemon, "staller", STALLED) as stallers:
         order = {"do": "stream", "model": ECHO, "streams": NEAR_STREAMS, "words": READER_WORDS}
         stall = {"do": "stall", "model": ECHO, "streams": NEAR_STREAMS, "words": ENDLESS_WORDS}
@@ -99,6 +103,7 @@ def _slow_readers(daemon: DaemonProcess, pairs: int) -> Found:
 
         def beside(_: int) -> float:
             stallers.ask(**stall)
+            _await_rest(actor)
             speed = _words_per_s(readers.ask(**order))
             stallers.ask(do="leave")
             return speed
@@ -115,6 +120,14 @@ def _slow_readers(daemon: DaemonProcess, pairs: int) -> Found:
         single_row(f"daemon's memory after {STALL_S:g} s of stalling", "MiB", growth, STALL_MEMORY_GOAL),
         single_row("stalled streams that did not end slow_reader", "streams", lost, FAULTS_GOAL),
     ], [f"slow readers: the stalled streams ended {ends}"]
+
+
+def _await_rest(pid: int) -> None:
+    """Return when a process computes no more: every stalled stream has filled what it may, and waits."""
+    before_s = -1.0
+    while (now_s := cpu_s(pid)) > before_s + REST_S:
+        before_s = now_s
+        time.sleep(LOOK_S)
 
 
 @contextmanager

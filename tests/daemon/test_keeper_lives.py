@@ -34,9 +34,11 @@ from inferd_daemon.lives import (
     Watch,
     Welcomed,
 )
-from inferd_daemon.lives.table import END_LIMIT_S, START_LIMIT_S, TROUBLE_GRACE_S
+from inferd_daemon.lives.table import END_LIMIT_S, START_LIMIT_S, TROUBLE_GRACE_S, UP_LIMIT_S
 
 VOUCHER = "of-a-life"
+LATE = 6
+"""So many lives are ordered before a keeper may be told to leave: what comes after is short."""
 
 
 def order(life: int) -> Spawn:
@@ -93,10 +95,11 @@ def test_a_process_that_outlives_its_kill_is_struck_again_and_again(lives: Lives
 def test_a_share_that_ray_waits_for_in_vain_ends_at_its_limit(lives: Lives) -> None:
     lives.step(order(1), 0.0)
     assert lives.next_s == START_LIMIT_S
-    effects = lives.step(Ticked(), START_LIMIT_S)
-    assert [type(effect) for effect in effects] == [Finish, Release, Tell]
+    assert lives.step(Ticked(), START_LIMIT_S) == [Finish(1)]
+    effects = lives.step(Ticked(), START_LIMIT_S + END_LIMIT_S)  # Ray does not even answer the kill
+    assert [type(effect) for effect in effects] == [Release, Tell]
     assert isinstance(told(effects)[0], Died)
-    assert lives.step(Started(1, 501), 61.0) == [Strike(501)]  # it came after all: nobody knows it any more
+    assert lives.step(Started(1, 501), 99.0) == [Strike(501)]  # it came after all: nobody knows it any more
 
 
 def test_no_more_lives_are_held_than_the_bound(lives: Lives) -> None:
@@ -111,7 +114,7 @@ def test_streams_may_run_on_for_a_while_when_ray_broke_and_then_it_is_started_an
     lives.step(order(1), 0.0)
     lives.step(Started(1, 501), 0.0)
     assert lives.step(RayBroke(1, "raylet is gone"), 1.0) == [Tell(KeeperTrouble("raylet is gone"))]
-    assert lives.next_s == 1.0 + TROUBLE_GRACE_S
+    assert lives.next_s == 1.0 + TROUBLE_GRACE_S, UP_LIMIT_S
     assert lives.step(Ticked(), 1.0 + TROUBLE_GRACE_S) == [Strike(501), Restart()]
     assert told(lives.step(Gone(1), 7.0)) == [Died(1, "raylet is gone")]
     assert told(lives.step(RayCame(2, (21, 22)), 8.0)) == [KeeperReady((), (21, 22))]
@@ -133,6 +136,14 @@ def test_a_keeper_alone_for_too_long_leaves_once(lives: Lives) -> None:
     assert [type(effect) for effect in lives.step(Ticked(), 110.0)] == [Leave]
     assert lives.step(Alone(), 111.0) == []
     assert lives.next_s == float("inf")
+
+
+def test_a_ray_that_hangs_while_it_starts_ends_the_keeper() -> None:
+    lives = Lives(0.0, alone_limit_s=1_000.0)
+    assert lives.next_s == UP_LIMIT_S
+    (leave,) = lives.step(Ticked(), UP_LIMIT_S)
+    assert isinstance(leave, Leave)
+    assert leave.failed
 
 
 def test_a_ray_that_does_not_start_ends_the_keeper_with_the_reason() -> None:
@@ -163,6 +174,9 @@ class KeeperInItsWorld(RuleBasedStateMachine):
         self.facts: list[Fact] = []
         """What has happened and is not known yet."""
         self.answers: dict[int, list[object]] = {}
+        self.stubborn: set[int] = set()
+        """Lives whose processes only a signal ends."""
+        self.ray_is_mute = False
         self.is_left = False
         self.step(Welcomed())
 
@@ -178,10 +192,11 @@ class KeeperInItsWorld(RuleBasedStateMachine):
             case Begin(spawn):
                 assert self.ray == "up"
                 self.begun[spawn.life] = spawn
-            case Finish(life):
+            case Finish(life) if not self.ray_is_mute:
                 self.begun.pop(life, None)
                 self.facts.append(Fell(life, "killed"))
-                self.end(life)
+                if life not in self.stubborn:
+                    self.end(life)
             case Strike(pid):
                 for life in [life for life, one in self.processes.items() if one == pid]:
                     self.end(life)
@@ -189,6 +204,7 @@ class KeeperInItsWorld(RuleBasedStateMachine):
                 self.facts.append(Gone(life))
             case Restart():
                 assert self.ray == "broken"
+                self.begun.clear()
                 self.end_all()
                 self.ray = "coming"
             case Leave():
@@ -202,7 +218,9 @@ class KeeperInItsWorld(RuleBasedStateMachine):
         answers.append(answer)
         assert [type(one) for one in answers] in ([Spawned], [Died], [Spawned, Died])
         if isinstance(answer, Died):
-            assert answer.life not in self.processes, "told dead while its process is there"
+            pid = self.processes.get(answer.life)
+            given_up = Started(answer.life, pid or 0) in self.facts  # it never heard of the process, and will strike it
+            assert pid is None or given_up, "told dead while its process is there"
 
     def end(self, life: int) -> None:
         if self.processes.pop(life, None) is not None:
@@ -229,7 +247,9 @@ class KeeperInItsWorld(RuleBasedStateMachine):
     @precondition(lambda self: self.begun)
     @rule(data=st.data())
     def start(self, data: st.DataObject) -> None:
-        life = data.draw(st.sampled_from(sorted(self.begun)))
+        self.begin_process(data.draw(st.sampled_from(sorted(self.begun))))
+
+    def begin_process(self, life: int) -> None:
         del self.begun[life]
         self.next_pid += 1
         self.processes[life] = self.next_pid
@@ -246,6 +266,26 @@ class KeeperInItsWorld(RuleBasedStateMachine):
             self.end(life)
         else:
             del self.processes[life]  # nobody watches it yet: `Watch` will find it gone
+
+    @precondition(lambda self: self.processes)
+    @rule(data=st.data())
+    def hang(self, data: st.DataObject) -> None:
+        self.stubborn.add(data.draw(st.sampled_from(sorted(self.processes))))
+
+    @precondition(lambda self: self.processes)
+    @rule(data=st.data())
+    def ray_gives_up(self, data: st.DataObject) -> None:
+        self.facts.append(Fell(data.draw(st.sampled_from(sorted(self.processes))), "unreachable"))
+
+    @precondition(lambda self: self.head)
+    @rule()
+    def a_server_of_broken_ray_ends_too(self) -> None:
+        self.step(RayBroke(self.head if self.ray != "up" else self.head - 1, "gone"))
+
+    @precondition(lambda self: self.ray == "up")
+    @rule(mute=st.booleans())
+    def ray_falls_silent(self, *, mute: bool) -> None:
+        self.ray_is_mute = mute
 
     @precondition(lambda self: self.facts)
     @rule(data=st.data())
@@ -266,8 +306,6 @@ class KeeperInItsWorld(RuleBasedStateMachine):
     @rule()
     def ray_breaks(self) -> None:
         self.ray = "broken"
-        for life in tuple(self.begun):
-            del self.begun[life]
         self.step(RayBroke(self.head, "gone"))
 
     @rule(seconds=st.sampled_from([0.1, 3.0, 70.0]))
@@ -279,6 +317,7 @@ class KeeperInItsWorld(RuleBasedStateMachine):
     def daemon_changes(self, *, back: bool) -> None:
         self.step(Welcomed() if back else Alone())
 
+    @precondition(lambda self: self.next_life > LATE)
     @rule(by=st.sampled_from([Shutdown(), Asked("a signal")]))
     def leave(self, by: Shutdown | Asked) -> None:
         self.step(by)
@@ -292,14 +331,35 @@ class KeeperInItsWorld(RuleBasedStateMachine):
         assert self.lives.next_s > self.now_s
 
     def teardown(self) -> None:
-        """Let everything that is under way happen: then every order is answered and nothing is held."""
-        self.step(Asked("the end"))
+        """Let everything that is under way happen, then kill all: every order is answered and nothing is held."""
+        self.settle()
+        if not self.is_left:
+            assert set(self.answers) == self.ordered
+            for life in self.ordered - self.known_dead():
+                self.step(Kill(life))
+            self.settle()
+            assert self.known_dead() == self.ordered
+            assert len(self.lives) == 0
+        assert not self.processes
+
+    def settle(self) -> None:
+        """Bring every answer, have Ray up and every process started that it was asked for."""
+        self.ray_is_mute = False
+        for patience_s in (0.0, TROUBLE_GRACE_S, START_LIMIT_S, END_LIMIT_S, END_LIMIT_S):
+            self.learn_all()
+            self.now_s += patience_s
+            self.step(Ticked())
+        self.learn_all()
+        if self.ray == "coming" and not self.is_left:
+            self.ray_comes()
+        for life in tuple(self.begun):
+            self.begin_process(life)
+        self.learn_all()
+
+    def learn_all(self) -> None:
         while self.facts:
             self.step(self.facts.pop(0))
-        assert self.known_dead() == self.ordered
-        assert len(self.lives) == 0
-        assert not self.processes
 
 
 TestKeeperInItsWorld = KeeperInItsWorld.TestCase
-TestKeeperInItsWorld.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestKeeperInItsWorld.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)

@@ -108,13 +108,18 @@ def test_a_link_in_the_place_of_ray_s_folder_is_not_followed(tmp_path: Path) -> 
 
 
 LOG_NAMES = st.builds(
-    lambda kind, pid: (
-        f"worker-{'ab' * 14}-01000000-{pid}.{kind}" if kind != "log" else f"python-core-worker-ab_{pid}.log"
+    lambda name, pid: name.format(pid),
+    st.sampled_from(
+        [
+            "worker-abab-01000000-{}.out",
+            "worker-abab-01000000-{}.err",
+            "python-core-worker-abab_{}.log",
+            "event_CORE_WORKER_{}.log",
+        ]
     ),
-    st.sampled_from(["out", "err", "log"]),
     st.integers(1, 9),
 )
-OTHER_NAMES = st.sampled_from(["raylet.out", "gcs_server.out", "python-core-driver-01_7.log", "worker-.err", "old"])
+OTHER_NAMES = st.sampled_from(["raylet.out", "python-core-driver-01_7.log", "worker-.err", "event_GCS.log"])
 
 
 @given(
@@ -125,12 +130,20 @@ OTHER_NAMES = st.sampled_from(["raylet.out", "gcs_server.out", "python-core-driv
 def test_the_oldest_logs_of_ended_actors_go_and_no_others(stamps: dict[str, int], living: set[int], kept: int) -> None:
     logs = [(float(stamp), name) for name, stamp in stamps.items()]
     surplus = sweep.surplus_logs(logs, living, kept)
-    ended = [name for name in stamps if name.startswith(("worker-a", "python-core-worker-"))]
+    ended = [name for name in stamps if name.startswith(("worker-a", "python-core-worker-", "event_C"))]
     ended = [name for name in ended if int(name.rpartition(".")[0][-1]) not in living]
     assert set(surplus) <= set(ended)
     assert len(ended) - len(surplus) == min(kept, len(ended))
     stay = set(ended) - set(surplus)
     assert not surplus or not stay or max(stamps[name] for name in surplus) <= min(stamps[name] for name in stay)
+
+
+def test_of_broken_sessions_the_newest_stays(tmp_path: Path) -> None:
+    for minute in (5, 3, 4):
+        (tmp_path / f"session_2026-01-01_00-0{minute}-00_000000_1" / "logs").mkdir(parents=True)
+    (tmp_path / "session_latest").symlink_to("session_2026-01-01_00-05-00_000000_1")
+    sweep.prune_sessions(tmp_path)
+    assert [path.name for path in tmp_path.glob("session_2*")] == ["session_2026-01-01_00-05-00_000000_1"]
 
 
 def test_logs_are_pruned_in_every_session(tmp_path: Path) -> None:

@@ -106,7 +106,9 @@ def played(script: Script[T]) -> Iterator[T]:
     """Yield the events of a script; raise its exceptions; fall silent where it says so, until interrupted."""
     for line in script:
         if isinstance(line, Silence):
-            threading.Event().wait()
+            silence = threading.Event()
+            while not silence.wait(0.05):  # Python acts on a signal that comes just before a wait only after it
+                continue
         elif isinstance(line, BaseException):
             raise line
         else:

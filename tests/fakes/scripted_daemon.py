@@ -102,13 +102,15 @@ class ScriptedDaemon:
 
     def tell(self, request: int, *said: events.Event, peer: bytes | None = None) -> None:
         """Send events of a request in one message, numbered on from its last one."""
-        self.send([self._numbered(peer or self.peer, request, event) for event in said], peer=peer)
+        self.send([self.numbered(request, event, peer=peer) for event in said], peer=peer)
 
-    def _numbered(self, peer: bytes, request: int, event: events.Event) -> wire.PackedEvent:
+    def numbered(self, request: int, event: events.Event, *, peer: bytes | None = None) -> wire.PackedEvent:
+        """Return an event with the next number of its stream."""
         if isinstance(event, events.STATES):
             return wire.pack_event(request, wire.STATE_SEQ, event)
-        self._seqs[peer, request] += 1
-        return wire.pack_event(request, self._seqs[peer, request], event)
+        stream = peer or self.peer, request
+        self._seqs[stream] += 1
+        return wire.pack_event(request, self._seqs[stream], event)
 
     def send(self, packed: list[wire.PackedEvent], *, peer: bytes | None = None) -> None:
         """Send events as they are, in one message."""

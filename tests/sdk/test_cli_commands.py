@@ -163,9 +163,10 @@ def test_json_of_pull_is_one_event_per_line() -> None:
     assert json.loads(result.stdout.splitlines()[2])["left_s"] == 4.1
 
 
-def test_leaving_a_pull_says_that_the_download_goes_on() -> None:
+@pytest.mark.parametrize("command", [("pull", "smol"), ("run", "smol", "hi")])
+def test_leaving_a_pull_says_that_the_download_goes_on(command: tuple[str, ...]) -> None:
     script = (DOWNLOAD[1], KeyboardInterrupt())
-    result = invoke(ScriptedClient(models=ScriptedModels(pulls={"smol": script})), "pull", "smol")
+    result = invoke(ScriptedClient(models=ScriptedModels(pulls={"smol": script})), *command)
     assert result.exit_code == 130
     assert "the daemon goes on fetching; to watch again: inferd pull smol" in result.stderr
 
@@ -313,7 +314,7 @@ def test_the_version_is_that_of_the_sdk() -> None:
 
 
 def test_a_mistyped_command_is_a_usage_error() -> None:
-    assert invoke(ScriptedClient(), "lits").exit_code == 2
+    assert invoke(ScriptedClient(), "lst").exit_code == 2
     assert invoke(ScriptedClient(), "run").exit_code == 2
 
 

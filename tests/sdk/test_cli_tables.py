@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from inferd import App, DaemonReport, Model
 from inferd_cli.app import app
-from inferd_cli.ps import activity_in, models_table
+from inferd_cli.ps import activity_in, models_table, reasons_table
 from inferd_cli.tables import Column, Table, plain_lines
 from inferd_cli.terminal import show_table
 
@@ -32,10 +32,13 @@ BUSY = replace(ECHO, busy=3, memory_bytes=23_456_000, idle_s=5.0)
 ALIVE = replace(REPORT, models=(SMOL, LOADING, FAILED, BUSY))
 
 PS = """\
-MODEL                                     STATE             MEM  SLOTS  QUEUE   PID  LIFE  IDLE  REASON
-huggingfacetb/smollm2-135m-instruct:q4_1  loading 43 %        -      -      3  7010     1     -  -
-inferd/echo:broken                        backoff 20 s        -      -      0     -     2     -  it died with signal 9[J
-inferd/echo:default                       ready         23.5 MB    3/4      0  7001     2     -  -
+MODEL                                     STATE             MEM  SLOTS  QUEUE   PID  LIFE  IDLE
+huggingfacetb/smollm2-135m-instruct:q4_1  loading 43 %        -      -      3  7010     1     -
+inferd/echo:broken                        backoff 20 s        -      -      0     -     2     -
+inferd/echo:default                       ready         23.5 MB    3/4      0  7001     2     -
+
+MODEL               REASON
+inferd/echo:broken  it died with signal 9[J
 
 APP     UID   PID  INFLIGHT
 notes  1000  6001         1
@@ -116,10 +119,13 @@ def test_on_a_terminal_a_table_has_the_same_words_and_nothing_foreign_acts(monke
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
         show_table(models_table((FAILED, LOADING)))
+        show_table(reasons_table((FAILED, LOADING)))
     drawn = shown.getvalue()
-    assert "\x1b[2J" not in drawn
+    assert "\x1b[J" not in drawn
     assert "\x1b[31mbackoff 20 s" in drawn
     plain = re.sub(r"\x1b\[[0-9;]*m", "", drawn)
     assert [line.split() for line in plain.splitlines()] == [
-        line.split() for line in plain_lines(models_table((FAILED, LOADING)))
+        line.split()
+        for table in (models_table((FAILED, LOADING)), reasons_table((FAILED, LOADING)))
+        for line in plain_lines(table)
     ]

@@ -118,7 +118,9 @@ def test_the_advice_for_a_missing_daemon_is_how_to_start_one() -> None:
 
 
 def test_advice_tells_when_the_daemon_knows_when() -> None:
-    assert next_step(QueueFull("full", retry_after_s=20)).startswith("in 20 s: ")
+    assert next_step(QueueFull("full", retry_after_s=20)).startswith("try again in 20 s; ")
+    assert next_step(QueueFull("full")).startswith("try again; ")
+    assert "try again" not in next_step(QueueFull("full", retryable=False))
 
 
 def test_urgencies_are_the_classes_of_the_protocol() -> None:

@@ -7,15 +7,19 @@ from dataclasses import dataclass, field
 from driven_session import Box, DrivenSession
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from inferd.calls import Cancel, Delivery, Leave
-from inferd.errors import InferenceError
+from inferd.errors import InferenceError, ProtocolError
 from inferd.messages import control, events
 from inferd.session import Phase
 
-LIMITS = control.Limits(inflight=4, window_events=11)
+LIMITS = control.Limits(inflight=4, window_events=24)
+WHOLE_WINDOW = 6
+"""What a stream gets that is alone: two events, and a quarter of the pool of 24 less 4 times two."""
 picks = st.integers(0, 2**16)
+troubles = st.sampled_from(["the line breaks", "the daemon restarts", "time passes", *["none"] * 6])
+"""Mostly none: what is to be tested happens between."""
 
 
 @dataclass
@@ -120,19 +124,31 @@ class Conversation(RuleBasedStateMachine):
         if not self.up:
             self.driven.up(instance=f"instance {self.daemon.instance}", limits=LIMITS)
 
+    @initialize()
+    def there_is_a_daemon(self) -> None:
+        self.connect()
+
     @rule()
     def the_line_comes_up(self) -> None:
         self.connect()
         self.transmit()
 
-    @rule(heard=st.booleans(), restarts=st.booleans())
-    def the_line_breaks(self, heard: bool, restarts: bool) -> None:
-        if heard:
-            self.transmit()
-        self.driven.look()  # what was on its way is lost
+    @rule(trouble=troubles, seconds=st.floats(0.1, 40))
+    def there_is_trouble(self, *, trouble: str, seconds: float) -> None:
+        match trouble:
+            case "the line breaks":
+                self.break_line()
+            case "the daemon restarts":
+                self.break_line()
+                self.daemon.restart()
+            case "time passes":
+                self.driven.wait(seconds)
+                self.transmit()
+
+    def break_line(self) -> None:
+        """Lose the line, and what was on its way."""
+        self.driven.look()
         self.driven.break_line()
-        if restarts:
-            self.daemon.restart()
 
     @rule()
     def the_app_asks(self) -> None:
@@ -140,9 +156,9 @@ class Conversation(RuleBasedStateMachine):
         self.calls.append(Call(request, box))
         self.transmit()
 
-    @rule(pick=picks, leaves=st.booleans())
-    def the_app_gives_up(self, pick: int, leaves: bool) -> None:
-        if self.calls:
+    @rule(pick=picks, leaves=st.booleans(), seriously=st.sampled_from([True, False, False]))
+    def the_app_gives_up(self, *, pick: int, leaves: bool, seriously: bool) -> None:
+        if self.calls and seriously:
             call = self.calls[pick % len(self.calls)]
             call.left = call.left or leaves
             self.driven.obey(Leave(call.request) if leaves else Cancel(call.request))
@@ -162,7 +178,7 @@ class Conversation(RuleBasedStateMachine):
                 self.driven.obey(item.receipt)
 
     @rule(pick=picks, count=st.integers(1, 8), repeats=st.booleans())
-    def the_daemon_streams(self, pick: int, count: int, repeats: bool) -> None:
+    def the_daemon_streams(self, *, pick: int, count: int, repeats: bool) -> None:
         if not (self.up and self.daemon.live()):
             return
         request = self.daemon.live()[pick % len(self.daemon.live())]
@@ -173,15 +189,10 @@ class Conversation(RuleBasedStateMachine):
             self.driven.hear(request, len(stream.sent), stream.sent[-1])
 
     @rule(pick=picks, fails=st.booleans())
-    def the_daemon_ends_one(self, pick: int, fails: bool) -> None:
+    def the_daemon_ends_one(self, *, pick: int, fails: bool) -> None:
         if self.up and self.daemon.live():
             request = self.daemon.live()[pick % len(self.daemon.live())]
             self.daemon.say(request, events.Error("model_failed", "died") if fails else events.Finished("m"))
-
-    @rule(seconds=st.floats(0.1, 40))
-    def time_passes(self, seconds: float) -> None:
-        self.driven.wait(seconds)
-        self.transmit()
 
     @invariant()
     def windows_stay_inside_what_the_daemon_allows(self) -> None:
@@ -195,6 +206,7 @@ class Conversation(RuleBasedStateMachine):
             assert texts == [str(seq) for seq in range(1, len(texts) + 1)]
             ends = [at for at, item in enumerate(call.box.items) if is_end(item)]
             assert ends in ([], [len(call.box.items) - 1])
+            assert not any(isinstance(item, ProtocolError) for item in call.box.items)  # this daemon makes no mistakes
 
     def teardown(self) -> None:
         """Nothing is forgotten: once daemon and app have done their part, each call has its end and nothing is left."""
@@ -211,6 +223,10 @@ class Conversation(RuleBasedStateMachine):
             assert is_end(call.box.items[-1])
         self.driven.wait(1_000)
         assert self.driven.look() == []
+        self.driven.open()
+        (fresh,) = self.driven.look()
+        assert isinstance(fresh, control.Request)
+        assert fresh.window.limit_seq == WHOLE_WINDOW, "an ended request still holds a window"
 
 
 def is_end(item: object) -> bool:

@@ -21,21 +21,21 @@ import inferd
 from inferd import Client, Done, TextDelta
 
 ECHO = "inferd/echo:default"
-SLOW = "test/echo:slow"
+SLOW = "test/slow:echo"
 CONFIG = """
-[models."test/echo:slow"]
+[models."test/slow:echo"]
 engine = "echo"
 engine_options = { tokens_per_s = 20, slots = 64 }
 
-[models."test/echo:single"]
+[models."test/single:echo"]
 engine = "echo"
 engine_options = { tokens_per_s = 50, slots = 1 }
 
-[models."test/echo:broken"]
+[models."test/broken:echo"]
 engine = "echo"
 engine_options = { load_fails = "no_memory" }
 
-[models."test/echo:lazy"]
+[models."test/lazy:echo"]
 engine = "echo"
 engine_options = { load_s = 1.0 }
 
@@ -101,7 +101,8 @@ def test_two_apps_stream_at_once_and_leaving_one_does_not_touch_the_other(daemon
             texts = iter(kept)
             assert isinstance(_first_text(texts), TextDelta)
             with leaver.stream(WORDS, model=SLOW) as left:
-                _first_text(iter(left))
+                leaving = iter(left)
+                _first_text(leaving)
                 assert daemon.model(SLOW).busy == 2
             until(lambda: daemon.model(SLOW).busy == 1, "the left stream frees its slot", within_s=1.0)
             rest = [event.text for event in texts if isinstance(event, TextDelta)]
@@ -136,7 +137,7 @@ def test_a_killed_client_stops_costing_within_a_second(daemon: DaemonProcess, cl
     assert daemon.model(SLOW).busy == 1
     reader.kill()
     until(lambda: daemon.model(SLOW).busy == 0, "the killed client's slot is free", within_s=1.0)
-    reader.wait()
+    reader.communicate()
 
 
 def test_a_stopped_client_is_let_go_by_its_missing_heartbeat(daemon: DaemonProcess, client: Client) -> None:
@@ -145,7 +146,7 @@ def test_a_stopped_client_is_let_go_by_its_missing_heartbeat(daemon: DaemonProce
     os.kill(reader.pid, signal.SIGSTOP)
     until(lambda: daemon.model(SLOW).busy == 0, "the stopped client's slot is free", within_s=9.0)
     reader.kill()
-    reader.wait()
+    reader.communicate()
 
 
 def test_a_client_that_stops_reading_loses_its_slot_and_nobody_else_notices(daemon: DaemonProcess) -> None:
@@ -194,18 +195,18 @@ def _nonce(app: int, stream: int) -> str:
 
 def test_a_single_slot_serves_the_urgent_first_and_shows_the_others_their_place(daemon: DaemonProcess) -> None:
     with daemon.client("hasty") as hasty, daemon.client("patient") as patient:
-        _warm(hasty, "test/echo:single")
+        _warm(hasty, "test/single:echo")
         order: list[str] = []
 
         def ask(client: Client, priority: str, queued: threading.Event) -> None:
-            with client.stream("a b", model="test/echo:single", priority=priority) as stream:  # type: ignore[arg-type]
+            with client.stream("a b", model="test/single:echo", priority=priority) as stream:  # type: ignore[arg-type]
                 for event in stream:
                     if isinstance(event, inferd.Queued):
                         queued.set()
                     if isinstance(event, Done):
                         order.append(priority)
 
-        with hasty.stream("x " * 50, model="test/echo:single") as running_one:
+        with hasty.stream("x " * 50, model="test/single:echo") as running_one:
             events = iter(running_one)
             _first_text(events)
             threads = []
@@ -234,12 +235,12 @@ def test_what_is_fed_comes_back_in_order(client: Client) -> None:
 
 
 def test_loading_is_shown_and_a_ping_reaches_the_actor(client: Client) -> None:
-    with client.stream("hello", model="test/echo:lazy") as stream:
+    with client.stream("hello", model="test/lazy:echo") as stream:
         events = list(stream)
     phases = [event.progress for event in events if isinstance(event, inferd.Loading)]
     assert phases == sorted(phases)
     assert phases
-    assert client.ping("test/echo:lazy") < 5.0
+    assert client.ping("test/lazy:echo") < 5.0
 
 
 def test_errors_name_what_was_asked_and_the_next_step(client: Client) -> None:
@@ -247,10 +248,10 @@ def test_errors_name_what_was_asked_and_the_next_step(client: Client) -> None:
         client.generate("hello", model="ecko")
     assert ECHO in str(unknown.value.details["near"])
     with pytest.raises(inferd.LoadFailed) as broken:
-        client.generate("hello", model="test/echo:broken")
+        client.generate("hello", model="test/broken:echo")
     assert broken.value.details["cause"] == "no_memory"
     with pytest.raises(inferd.LoadFailed) as again:
-        client.generate("hello", model="test/echo:broken")
+        client.generate("hello", model="test/broken:echo")
     assert again.value.retry_after_s is not None
     with pytest.raises(inferd.UnsupportedMode):
         client.generate("hello", model="echo", response_format={"type": "json_object"})
@@ -265,11 +266,12 @@ def test_a_class_above_the_configured_one_is_refused_by_name(daemon: DaemonProce
 
 
 def test_a_request_that_waits_too_long_ends_at_its_deadline(client: Client) -> None:
-    _warm(client, "test/echo:single")
-    with client.stream(WORDS, model="test/echo:single") as busy:
-        _first_text(iter(busy))
+    _warm(client, "test/single:echo")
+    with client.stream(WORDS, model="test/single:echo") as busy:
+        events = iter(busy)
+        _first_text(events)
         with pytest.raises(inferd.DeadlineExceeded):
-            client.generate("hello", model="test/echo:single", timeout_s=0.5)
+            client.generate("hello", model="test/single:echo", timeout_s=0.5)
 
 
 def test_nothing_of_the_service_listens_beyond_this_machine(daemon: DaemonProcess, client: Client) -> None:

@@ -18,11 +18,11 @@ import inferd
 from inferd import TextDelta
 
 CONFIG = """
-[models."test/echo:slow"]
+[models."test/slow:echo"]
 engine = "echo"
 engine_options = { tokens_per_s = 20 }
 """
-SLOW = "test/echo:slow"
+SLOW = "test/slow:echo"
 
 
 @pytest.fixture
@@ -51,7 +51,8 @@ def test_sigterm_lets_running_streams_finish_and_leaves_nothing(daemon: DaemonPr
 
 def test_a_draining_daemon_takes_nothing_new_and_says_when_to_come_back(daemon: DaemonProcess) -> None:
     with daemon.client() as client, client.stream("w " * 40, model=SLOW) as stream:
-        next(event for event in stream if isinstance(event, TextDelta))
+        events = iter(stream)
+        next(event for event in events if isinstance(event, TextDelta))
         client.daemon.stop(grace_s=30)
         with pytest.raises(inferd.QueueFull) as full:
             client.generate("one more", model=SLOW)

@@ -37,6 +37,8 @@ START_LIMIT_S: Final = 60.0
 """A process takes 0.5 to 1.5 s; a share of GPU that Ray does not have would be waited for without end or error."""
 END_LIMIT_S: Final = 2.0
 """Ray's kill takes milliseconds; after this the process is killed without Ray."""
+UP_LIMIT_S: Final = 120.0
+"""Three starts of Ray, each given up by Ray itself after some 30 s. A Ray that hangs longer needs a new process."""
 TROUBLE_GRACE_S: Final = 5.0
 """How long streams may run on when Ray is broken: actors outlive their raylet by some 15 s, loads wait meanwhile."""
 
@@ -81,6 +83,7 @@ class Lives:
         self._head = 0
         self._trouble = ""
         self._restart_s = NEVER_S
+        self._up_until_s = now_s + UP_LIMIT_S
         self._alone_limit_s = alone_limit_s
         self._alone_until_s = now_s + alone_limit_s
 
@@ -90,7 +93,9 @@ class Lives:
     @property
     def next_s(self) -> float:
         """Return when `Ticked` is needed next."""
-        return min((self._restart_s, self._alone_until_s, *(life.limit_s for life in self._lives.values())))
+        return min(
+            (self._restart_s, self._up_until_s, self._alone_until_s, *(life.limit_s for life in self._lives.values()))
+        )
 
     def step(self, fact: Fact, now_s: float) -> list[Effect]:
         """Return what follows from one fact. Facts about lives that are over change nothing."""
@@ -114,7 +119,7 @@ class Lives:
             case Alone() if self._phase is not Phase.LEAVING:
                 self._alone_until_s = now_s + self._alone_limit_s
             case RayCame():
-                yield from self._ray_came(fact)
+                yield from self._ray_came(fact, now_s)
             case RayBroke():
                 yield from self._ray_broke(fact, now_s)
             case RayFailed():
@@ -187,10 +192,13 @@ class Lives:
         elif self._trouble:
             yield Tell(KeeperTrouble(self._trouble))
 
-    def _ray_came(self, fact: RayCame) -> Iterator[Effect]:
+    def _ray_came(self, fact: RayCame, now_s: float) -> Iterator[Effect]:
         if self._phase is Phase.LEAVING:
             return
         self._phase, self._head, self._ray_pids, self._trouble = Phase.UP, fact.head, fact.pids, ""
+        self._up_until_s = NEVER_S
+        for number in [number for number, life in self._lives.items() if not life.pid]:
+            yield from self._over(number, self._lives[number].reason, now_s)  # the earlier Ray took them along
         yield from self._whole_picture()
 
     def _ray_broke(self, fact: RayBroke, now_s: float) -> Iterator[Effect]:
@@ -199,24 +207,23 @@ class Lives:
         self._phase, self._trouble = Phase.BROKEN, fact.reason
         self._restart_s = now_s + TROUBLE_GRACE_S
         yield Tell(KeeperTrouble(fact.reason))
-        for number in [number for number, life in self._lives.items() if not life.pid]:
-            yield from self._over(number, fact.reason, now_s)
         yield from self._restart_if_due(now_s)
 
     def _restart_if_due(self, now_s: float) -> Iterator[Effect]:
-        if self._phase is not Phase.BROKEN or (self._lives and now_s < self._restart_s):
+        if self._phase is not Phase.BROKEN or (self._pids() and now_s < self._restart_s):
             return
-        self._phase, self._restart_s = Phase.COMING, NEVER_S
+        self._phase, self._restart_s, self._up_until_s = Phase.COMING, NEVER_S, now_s + UP_LIMIT_S
         for life in self._lives.values():
-            life.state, life.reason = State.ENDING, self._trouble
-            yield Strike(life.pid)
+            life.state, life.reason, life.limit_s = State.ENDING, self._trouble, NEVER_S
+            if life.pid:
+                yield Strike(life.pid)
         yield Restart()
 
     def _leave(self, reason: str, *, failed: bool = False) -> Iterator[Effect]:
         if self._phase is Phase.LEAVING:
             return
         self._phase = Phase.LEAVING
-        self._restart_s = self._alone_until_s = NEVER_S
+        self._restart_s = self._up_until_s = self._alone_until_s = NEVER_S
         for number, life in self._lives.items():
             life.limit_s = NEVER_S  # the end of Ray is the end of them all
             if life.state is not State.ENDING:
@@ -227,16 +234,20 @@ class Lives:
     def _ticked(self, now_s: float) -> Iterator[Effect]:
         if now_s >= self._alone_until_s:
             yield from self._leave(f"no daemon for {self._alone_limit_s:.0f} s")
+        if now_s >= self._up_until_s:
+            yield from self._leave(f"Ray was not up within {UP_LIMIT_S:.0f} s", failed=True)
         yield from self._restart_if_due(now_s)
         for number in [number for number, life in self._lives.items() if now_s >= life.limit_s]:
             life = self._lives[number]
-            if life.pid:
+            if life.state is State.STARTING:
+                life.state, life.reason = State.ENDING, f"Ray had no process for it within {START_LIMIT_S:.0f} s"
+                life.limit_s = now_s + END_LIMIT_S
+                yield Finish(number)
+            elif life.pid:
                 life.limit_s = now_s + END_LIMIT_S
                 yield Strike(life.pid)
             else:
-                yield Finish(number)
-                reason = f"Ray had no process for it within {START_LIMIT_S:.0f} s"
-                yield from self._over(number, life.reason if life.state is State.ENDING else reason, now_s)
+                yield from self._over(number, life.reason, now_s)
 
 
 def _held(life: _Life) -> HeldLife:

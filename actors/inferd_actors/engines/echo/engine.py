@@ -65,6 +65,7 @@ class Echo(Desk):
 
     def load(self, path: str, options: Mapping[str, str | int | float | bool], on_progress: OnProgress) -> Capacity:
         """Take as long and as much memory as the options say; `path` is ignored."""
+        del path
         self._options = chosen = settings.read(options, Options)
         self._ballast = pretend(chosen, on_progress, self._closing)
         self._seats = Seats(chosen.slots, chosen.can_park)
@@ -234,4 +235,3 @@ class Echo(Desk):
                 pass
             case _:
                 assert_never(live.work)
-

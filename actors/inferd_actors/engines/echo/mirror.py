@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from inferd.errors import InvalidRequest
 from inferd.messages.bounds import Blob
+from inferd.messages.control import Feed
 from inferd.messages.events import AudioChunk, Finished, Usage
+from inferd_actors.engine import Submission
 
 if TYPE_CHECKING:
-    from inferd.messages.control import Feed
-    from inferd_actors.engine import EngineEvent, Submission
+    from inferd_actors.engine import EngineEvent
 
 AHEAD_PIECES: Final = 32
 """0.6 s of sound in pieces of 20 ms: more than the pause of a busy machine, less than a listener forgives."""

@@ -6,6 +6,7 @@ last a bare word, so the whole text is the words joined by single blanks.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
@@ -13,13 +14,12 @@ from typing import TYPE_CHECKING
 from inferd.errors import ContextOverflow
 from inferd.messages.events import Finished, StopReason, TextDelta, Usage
 from inferd.messages.operations import Generate
+from inferd_actors.engine import Submission
 from inferd_actors.engines.abilities import check, words_of
 from inferd_actors.engines.text import StopScanner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from inferd_actors.engine import EngineEvent, Submission
+    from inferd_actors.engine import EngineEvent
 
 
 @dataclass(slots=True)

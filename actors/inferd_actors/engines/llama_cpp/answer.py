@@ -5,7 +5,6 @@ Covers: the state, what a token adds, how it ends. Does not cover decoding: `eng
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from inferd.errors import ContextOverflow
@@ -15,38 +14,20 @@ from inferd_actors.engines.text import TextStream
 if TYPE_CHECKING:
     from inferd.messages.operations import Generate
     from inferd_actors.engine import EngineEvent, Submission
-    from inferd_actors.engines.llama_cpp.library import Sampler, Tokens
+    from inferd_actors.engines.llama_cpp.runtime import Prepared
 
 
-@dataclass(slots=True)
-class Prepared:
-    """What is known once the prompt has been read by the tokenizer."""
-
-    prompt: Tokens
-    sampler: Sampler
-    limit_tokens: int
-    """Most tokens that the answer may have."""
-    warnings: tuple[str, ...] = ()
-    read_tokens: int = 0
-    """How much of the prompt is in the cache."""
-    latest: int = -1
-    """The token chosen last, not yet in the cache."""
-
-
-@dataclass(slots=True)
 class Answer:
     """A request from submit to its terminal event."""
 
-    submission: Submission
-    asked: Generate
-    prepared: Prepared | None = None
-    may_produce: bool = True
-    held: bool = False
-    completion_tokens: int = 0
-    _text: TextStream = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._text = TextStream(self.asked.stop)
+    def __init__(self, submission: Submission, asked: Generate) -> None:
+        self.submission = submission
+        self.asked = asked
+        self.prepared: Prepared | None = None
+        self.may_produce = True
+        self.held = False
+        self.completion_tokens = 0
+        self._text = TextStream(asked.stop)
 
     @property
     def halted(self) -> bool:
@@ -94,7 +75,9 @@ def limit(asked: Generate, model: str, prompt_tokens: int, context_tokens: int) 
         return room, ()
     if asked.max_tokens <= room:
         return asked.max_tokens, ()
-    cut = f"max_tokens {asked.max_tokens:,} is cut to {room:,}: {prompt_tokens:,} of {context_tokens:,} are the prompt's"
+    cut = (
+        f"max_tokens {asked.max_tokens:,} is cut to {room:,}: the prompt takes {prompt_tokens:,} of {context_tokens:,}"
+    )
     return room, (cut,)
 
 

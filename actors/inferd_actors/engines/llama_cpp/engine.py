@@ -22,12 +22,12 @@ from inferd_actors.engines import options as settings
 from inferd_actors.engines.abilities import check
 from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hold, Order, Take, TakeNoMore
 from inferd_actors.engines.llama_cpp import sampling
-from inferd_actors.engines.llama_cpp.answer import Answer, Prepared, limit, overflow
+from inferd_actors.engines.llama_cpp.answer import Answer, limit, overflow
 from inferd_actors.engines.llama_cpp.options import Options
 from inferd_actors.refusals import as_event
 
 if TYPE_CHECKING:
-    from inferd_actors.engines.llama_cpp.runtime import Runtime
+    from inferd_actors.engines.llama_cpp.runtime import Prepared, Runtime
 
 CHUNK_TOKENS: Final = 128
 """Prompt tokens of one step: half a second for a model of 135 M parameters on 2 cores, at 0.95 of the speed of 512."""
@@ -117,8 +117,7 @@ class LlamaCpp(Desk):
         prompt = runtime.model.tokenize(text, add_begin=not begins)
         limit_tokens, warnings = limit(asked, model, len(prompt), runtime.context_tokens)
         chain = sampling.plan(asked, runtime.defaults, chance=secrets.randbits(32))
-        answer.prepared = Prepared(prompt, runtime.sampler(chain), limit_tokens, warnings)
-        runtime.context.clear()
+        answer.prepared = runtime.prepare(prompt, chain, limit_tokens, warnings)
 
     def _still_wanted(self, answer: Answer) -> bool:
         self._attend()

@@ -108,7 +108,7 @@ class Model:
         heads = max(1, lib.llama_model_n_head(self._model))
         width = lib.llama_model_n_embd(self._model) // heads * lib.llama_model_n_head_kv(self._model)
         cache = 2 * 2 * lib.llama_model_n_layer(self._model) * width * context_tokens
-        return int(lib.llama_model_size(self._model)) + cache
+        return int(lib.llama_model_size(self._model) + cache)
 
     def metadata(self, key: str) -> str | None:
         """Return a value of the file's header as text, None if there is none; for short values."""
@@ -168,7 +168,9 @@ class Model:
 class Context:
     """One sequence in a model's cache."""
 
-    def __init__(self, model: Model, *, context_tokens: int, batch_tokens: int, threads: int, batch_threads: int) -> None:
+    def __init__(
+        self, model: Model, *, context_tokens: int, batch_tokens: int, threads: int, batch_threads: int
+    ) -> None:
         """Allocate the cache. Raises LoadFailed (`no_memory`)."""
         params = lib.llama_context_default_params()
         params.n_ctx = context_tokens
@@ -226,7 +228,7 @@ class Sampler:
         lib.llama_sampler_free(self.handle)
 
 
-def _link(step: Step, vocabulary_size: int) -> Any:  # noqa: ANN401 - a pointer
+def _link(step: Step, vocabulary_size: int) -> Any:  # noqa: ANN401, PLR0911 - a pointer; a return for each step
     match step:
         case Penalties(window_tokens, repeat, frequency, presence):
             return lib.llama_sampler_init_penalties(vocabulary_size, window_tokens, repeat, frequency, presence)

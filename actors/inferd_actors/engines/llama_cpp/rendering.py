@@ -15,6 +15,7 @@ import resource
 import struct
 import sys
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import TemplateError
@@ -33,11 +34,14 @@ OUTPUT_CHARS: Final = 32 * 2**20
 """Four times the longest conversation that a message can carry."""
 LENGTH: Final = struct.Struct(">I")
 
-HARMLESS: Final = frozenset(
-    """capitalize count endswith find get index isalnum isalpha isdecimal isdigit islower isnumeric isspace isupper items
-    join keys lower lstrip partition removeprefix removesuffix replace rfind rpartition rsplit rstrip split splitlines
-    startswith strip swapcase title upper values""".split()
-)
+# fmt: off
+HARMLESS: Final = frozenset((
+    "capitalize", "count", "endswith", "find", "get", "index", "isalnum", "isalpha", "isdecimal", "isdigit",
+    "islower", "isnumeric", "isspace", "isupper", "items", "join", "keys", "lower", "lstrip", "partition",
+    "removeprefix", "removesuffix", "replace", "rfind", "rpartition", "rsplit", "rstrip", "split", "splitlines",
+    "startswith", "strip", "swapcase", "title", "upper", "values",
+))
+# fmt: on
 """Methods of texts, lists and maps that templates may call; everything else of them stays closed."""
 PLAIN: Final = (str, bytes, int, float, list, tuple, dict, type(None))
 
@@ -79,6 +83,12 @@ def render(template: Template, variables: Mapping[str, object]) -> str:
     return text
 
 
+def _checked(sandbox: Sandbox, source: str) -> str:
+    """Return nothing for a template that compiles. Raises TemplateSyntaxError."""
+    sandbox.from_string(source)
+    return ""
+
+
 def _attempt(task: Callable[[], str]) -> dict[str, str]:
     try:
         return {"text": task()}
@@ -112,13 +122,13 @@ def main() -> None:
     if hasattr(resource, "RLIMIT_AS"):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     sandbox = Sandbox()
-    compiled: list[Template] = []
     source = _read()["template"]
-    _write(_attempt(lambda: compiled.append(sandbox.from_string(source)) or ""))
+    _write(_attempt(lambda: _checked(sandbox, source)))
+    template = sandbox.from_string(source)
     while True:
         variables = _read()
         _limit_time()
-        _write(_attempt(lambda: render(compiled[0], variables)))  # noqa: B023 - called before the next round
+        _write(_attempt(partial(render, template, variables)))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,21 @@ DEFAULT_CONTEXT_TOKENS: Final = 4_096
 SLOTS: Final = 1
 
 
+@dataclass(slots=True)
+class Prepared:
+    """A request once its prompt has been tokenized."""
+
+    prompt: library.Tokens
+    sampler: library.Sampler
+    limit_tokens: int
+    """Most tokens that the answer may have."""
+    warnings: tuple[str, ...] = ()
+    read_tokens: int = 0
+    """How much of the prompt is in the cache."""
+    latest: int = -1
+    """The token chosen last, not yet in the cache."""
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """What the loop computes with; all of it belongs to the loop's thread."""
@@ -43,9 +58,12 @@ class Runtime:
         """What the daemon is told."""
         return Capacity(SLOTS, False, self.context_tokens, self.model.memory_bytes(self.context_tokens))
 
-    def sampler(self, steps: Sequence[Step]) -> library.Sampler:
-        """Return a chain of these steps; whoever asked closes it."""
-        return library.Sampler(steps, self.model)
+    def prepare(
+        self, prompt: library.Tokens, steps: Sequence[Step], limit_tokens: int, warnings: tuple[str, ...]
+    ) -> Prepared:
+        """Return a request ready to be read into the cache, which is emptied for it; its sampler is the caller's to close."""
+        self.context.clear()
+        return Prepared(prompt, library.Sampler(steps, self.model), limit_tokens, warnings)
 
     def close(self) -> None:
         """Release everything, in the library's order."""

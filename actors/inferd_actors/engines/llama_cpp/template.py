@@ -78,7 +78,8 @@ class ChatTemplate:
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-I", str(PROGRAM)]
-            self._process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, env={})
+            end = theirs.fileno()
+            self._process = subprocess.Popen(command, stdin=end, stdout=end, stderr=subprocess.DEVNULL, env={})
         self._line = ours
         try:
             answer = self._ask({"template": self._source}, START_S, lambda: True) or {}

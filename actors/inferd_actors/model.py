@@ -1,0 +1,329 @@
+"""A model's process: one engine, its streams, and the daemon's orders about both.
+
+Covers: what each message asks, loading beside the line, the engine's words on their way to the line's thread, life signs,
+leaving. Does not cover the socket (`host`), what becomes of events (`streams`), computing (`engines`).
+
+| thread  | owner         | does                                                                       |
+|---------|---------------|----------------------------------------------------------------------------|
+| line    | `host.Line`   | every method of `Model` named in `serve`; the streams belong to it         |
+| loading | `Model`       | `Engine.load`; ends with it                                                |
+| engine  | the engine    | computes; speaks through `EngineWords`, which the line's thread empties     |
+| leaving | `Model`       | `Engine.close`; ends with it                                               |
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Literal, Protocol, assert_never, get_args
+
+from inferd import wire
+from inferd.errors import InferenceError, InvalidRequest, LoadFailed, ModelFailed
+from inferd.messages import control
+from inferd_actors import engines, messages
+from inferd_actors.engine import Capacity, Engine, EngineFactory, OnProgress, StreamId, Submission
+from inferd_actors.host import ActorSpec, Line, prepare_process
+from inferd_actors.refusals import MAX_MESSAGE_CHARS, as_event
+from inferd_actors.service import PROTOCOL
+from inferd_actors.streams import Command, Grant, Pass, Send, Stop, Streams
+from inferd_actors.words import EngineWords
+
+ALIVE_S: Final = 1.0
+"""Between life signs to the daemon."""
+PROGRESS_S: Final = 0.1
+"""Between reports of a load: as often as a progress bar is redrawn."""
+FAULT: Final = 70
+"""Exit code of a process whose engine broke (`EX_SOFTWARE`)."""
+
+Cause = Literal["file_missing", "file_corrupt", "no_memory", "engine"]
+"""What `messages.LoadFailed` can say."""
+
+
+class Outlet(Protocol):
+    """What a model needs of its line; `host.Line` is one."""
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        """Queue one message; from any thread."""
+
+    def wake(self) -> None:
+        """Have `Model.tick` called; from any thread."""
+
+    def close(self) -> None:
+        """Send what is queued and end; from any thread."""
+
+
+def serve(spec: ActorSpec) -> None:
+    """Live as this model's process until told to leave. Blocks."""
+    prepare_process()
+    line = Line(
+        spec.address,
+        greeting=lambda: model.greeting(time.monotonic()),
+        on_message=lambda frames: model.hear(frames, time.monotonic()),
+        on_lost=lambda: model.lost(time.monotonic()),
+        on_tick=lambda now_s: model.tick(now_s),
+    )
+    model = Model(spec, line, _die)
+    line.run()
+
+
+def _die(reason: str) -> None:
+    sys.stderr.write(f"{reason}\n")
+    sys.stderr.flush()
+    os._exit(FAULT)
+
+
+class Model:
+    """One model's process. Every method belongs to the line's thread and returns at once.
+
+    `die(reason)`: called from the engine's thread when the engine cannot go on; it ends the process. `factory`: how an
+    engine is found by its name.
+    """
+
+    def __init__(
+        self,
+        spec: ActorSpec,
+        outlet: Outlet,
+        die: Callable[[str], None],
+        *,
+        factory: Callable[[str], EngineFactory] = engines.factory,
+    ) -> None:
+        self._spec = spec
+        self._outlet = outlet
+        self._factory = factory
+        self._streams = Streams()
+        self._words = EngineWords(outlet.wake, die)
+        self._engine: Engine | None = None
+        self._loading: threading.Thread | None = None
+        self._loaded: messages.Loaded | None = None
+        self._instance = ""
+        self._alive_s = 0.0
+        self._leave_s: float | None = None
+        """When the streams' grace ends; None: nobody asked to leave."""
+        self._leaving: threading.Thread | None = None
+        self._released = threading.Event()
+        """The engine is closed: what it said until then was the last."""
+
+    # --- the line
+
+    def greeting(self, now_s: float) -> list[bytes]:
+        """Return the hello of a new connection."""
+        spec, inflight = self._spec, self._streams.inflight(now_s)
+        hello = messages.ActorHello(spec.kind, spec.life, os.getpid(), spec.secret, PROTOCOL, spec.model, inflight)
+        return messages.encode_control(hello)
+
+    def lost(self, now_s: float) -> None:
+        """The connection is gone."""
+        self._streams.lost(now_s)
+
+    def hear(self, frames: Sequence[wire.Frame], now_s: float) -> None:
+        """Take one message of the daemon; one that cannot be read is a newer daemon's, and finds no answer."""
+        try:
+            message = wire.decode(frames, messages.TO_ACTOR)
+            self._obey(message, frames[1:], now_s)
+        except InferenceError:
+            return
+
+    def _obey(self, message: object, behind: Sequence[wire.Frame], now_s: float) -> None:
+        match message:
+            case messages.Submit():
+                self._submit(message, behind, now_s)
+            case messages.Forward(stream):
+                self._forward(stream, behind, now_s)
+            case messages.End():
+                self._do(self._streams.end(message, now_s))
+            case messages.ForwardPing(session):
+                ping = wire.decode(behind, {"ping": control.Ping})
+                pong = control.Pong(ping.nonce, self._instance, self._spec.life)
+                self._outlet.send([messages.pack_route(messages.KIND_PONG, session), *wire.encode(pong)])
+            case messages.ActorWelcome():
+                self._welcome(message, now_s)
+            case messages.Load():
+                self._load(message)
+            case messages.AskStats():
+                counters = self._engine.stats() if self._engine else {}
+                self._say(messages.Stats({**counters, "streams": float(len(self._streams))}))
+            case messages.Leave(grace_s):
+                self._leave_s = now_s + grace_s
+                self._outlet.wake()
+            case _:  # a probe; and what is said to keepers
+                pass
+
+    def _welcome(self, welcome: messages.ActorWelcome, now_s: float) -> None:
+        self._instance = welcome.instance
+        self._do(self._streams.welcome(welcome.adopted, now_s))
+        if self._loaded:
+            self._say(self._loaded)
+
+    def _say(self, message: object) -> None:
+        self._outlet.send(messages.encode_control(message))
+
+    # --- requests
+
+    def _submit(self, submit: messages.Submit, behind: Sequence[wire.Frame], now_s: float) -> None:
+        header = wire.decode(behind, {"request": control.Request})
+        key = self._streams.open(submit, header.id, now_s)
+        try:
+            submission = self._submission(key, submit, header)
+            if self._engine is None or self._loaded is None:
+                raise ModelFailed(f"{self._spec.model} is not loaded in this process")
+            self._engine.submit(submission)
+        except InferenceError as refused:
+            self._do(self._streams.events([(key, as_event(refused))], now_s))
+
+    def _submission(self, key: StreamId, submit: messages.Submit, request: control.Request) -> Submission:
+        return Submission(
+            stream=key,
+            model=self._spec.model,
+            operation=wire.operation_of(request),
+            priority=submit.priority,
+            salt=submit.salt,
+            queue_s=submit.queue_s,
+            load_s=submit.load_s,
+        )
+
+    def _forward(self, stream: int, behind: Sequence[wire.Frame], now_s: float) -> None:
+        try:
+            message = wire.decode(behind, wire.FROM_APP)
+        except InvalidRequest:
+            self._do(self._streams.cancel(stream, now_s))
+            raise
+        match message:
+            case control.Credit():
+                self._do(self._streams.credit(stream, message, now_s))
+            case control.Cancel():
+                self._do(self._streams.cancel(stream, now_s))
+            case control.Feed():
+                self._do(self._streams.feed(stream, message, now_s))
+            case _:
+                self._tell(stream, message, now_s)
+
+    def _tell(self, stream: int, message: object, now_s: float) -> None:
+        engine = self._engine
+        match message:
+            case control.Finish() if engine and (key := self._streams.finish(stream)):
+                engine.finish(key)
+            case control.Pause() if engine and (key := self._streams.hold(stream, now_s, held=True)):
+                engine.pause(key)
+            case control.Resume() if engine and (key := self._streams.hold(stream, now_s, held=False)):
+                engine.resume(key)
+            case control.Played(_, epoch, played_ms) if engine and (key := self._streams.key(stream)):
+                engine.played(key, epoch, played_ms)
+            case _:  # about a stream that has ended
+                pass
+
+    def _do(self, commands: Sequence[Command]) -> None:
+        for command in commands:
+            match command:
+                case Send(frames):
+                    self._outlet.send(frames)
+                case Grant(stream, may_produce) if self._engine:
+                    self._engine.grant(stream, may_produce=may_produce)
+                case Pass(stream, piece) if self._engine:
+                    self._engine.feed(stream, piece)
+                case Stop(stream, reason) if self._engine:
+                    self._engine.cancel(stream, reason)
+                case Grant() | Pass() | Stop():
+                    pass  # no engine, so there is nothing to halt
+                case _:
+                    assert_never(command)
+
+    # --- loading
+
+    def _load(self, order: messages.Load) -> None:
+        if self._loading is None:
+            self._loading = threading.Thread(target=self._load_engine, args=(order,), name="loading", daemon=True)
+            self._loading.start()
+
+    def _load_engine(self, order: messages.Load) -> None:
+        """Load and tell; runs in the loading thread."""
+        began_s = time.monotonic()
+        try:
+            self._engine = engine = self._factory(order.engine)(self._words)
+            capacity = engine.load(order.path, order.options, _reporter(self._say))
+        except LoadFailed as failed:
+            self._say(_load_failed(failed))
+        except MemoryError as failed:
+            self._say(messages.LoadFailed("no_memory", f"not enough memory: {failed}"))
+        except Exception as failed:  # noqa: BLE001 - an engine's library may raise anything
+            self._say(messages.LoadFailed("engine", f"{type(failed).__name__}: {failed}"[:MAX_MESSAGE_CHARS]))
+        else:
+            self._loaded = _loaded(capacity, time.monotonic() - began_s)
+            self._say(self._loaded)
+            self._outlet.wake()
+
+    # --- time
+
+    def tick(self, now_s: float) -> float | None:
+        """Carry on what the engine said; return when to be called next."""
+        released = self._released.is_set()
+        batch, windows = self._words.take()
+        if batch:
+            self._do(self._streams.events(batch, now_s))
+        for key, limit_seq, limit_bytes in windows:
+            self._do(self._streams.granted(key, limit_seq, limit_bytes, now_s))
+        self._do(self._streams.timers(now_s))
+        if released:
+            self._say(messages.Left("told to"))
+            self._outlet.close()
+            return None
+        self._give_sign(now_s)
+        self._leave(now_s)
+        due = (self._streams.next_s, self._alive_s + ALIVE_S if self._loaded else None, self._leave_s)
+        return min((one for one in due if one is not None), default=None)
+
+    def _give_sign(self, now_s: float) -> None:
+        """Pass on that the engine's loop goes round: only if it did."""
+        if self._engine is None or self._loaded is None or now_s < self._alive_s + ALIVE_S:
+            return
+        self._alive_s = now_s
+        if self._words.went_round():
+            inflight = len(self._streams)
+            self._say(messages.Alive(inflight, int(self._engine.stats()["steps"]), inflight == 0))
+
+    def _leave(self, now_s: float) -> None:
+        """Release the engine once its streams have ended, or had their grace."""
+        if self._leave_s is None or self._leaving or (self._streams and now_s < self._leave_s):
+            return
+        self._leave_s = None
+        self._leaving = threading.Thread(target=self._release, name="leaving", daemon=True)
+        self._leaving.start()
+
+    def _release(self) -> None:
+        """Close the engine; runs in the leaving thread."""
+        if self._engine:
+            self._engine.close()
+        self._released.set()
+        self._outlet.wake()
+
+
+def _loaded(capacity: Capacity, load_s: float) -> messages.Loaded:
+    return messages.Loaded(
+        slots=capacity.slots,
+        can_park=capacity.can_park,
+        context_tokens=capacity.context_tokens,
+        memory_bytes=capacity.memory_bytes,
+        load_s=load_s,
+    )
+
+
+def _load_failed(problem: LoadFailed) -> messages.LoadFailed:
+    cause = problem.details.get("cause")
+    known: Mapping[object, Cause] = {one: one for one in get_args(Cause)}
+    return messages.LoadFailed(known.get(cause, "engine"), problem.message[:MAX_MESSAGE_CHARS])
+
+
+def _reporter(say: Callable[[object], None]) -> OnProgress:
+    """Return a progress callback that reports no more often than anybody looks."""
+    reported_s = 0.0
+
+    def report(progress: float, phase: str) -> None:
+        nonlocal reported_s
+        now_s = time.monotonic()
+        if now_s - reported_s >= PROGRESS_S:
+            reported_s = now_s
+            say(messages.LoadProgress(min(1.0, max(0.0, progress)), phase))
+
+    return report

@@ -1,0 +1,65 @@
+"""The engine's words on their way to the line's thread.
+
+Covers: the sink that engines speak through. Does not cover what the words mean: `streams`. Every method may be called from
+any thread; only `emit` can hold its caller back, an engine that is further ahead than anybody can follow.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from inferd_actors.engine import EngineEvent, StreamId
+
+AHEAD_EVENTS: Final = 4_096
+"""Events that may wait for the line's thread: it packs them in some 40 ms, which a cancel can wait behind."""
+
+Batch = list[tuple[StreamId, EngineEvent]]
+Window = tuple[StreamId, int, int]
+
+
+class EngineWords:
+    """The engine contract's `Sink`."""
+
+    def __init__(self, wake: Callable[[], None], die: Callable[[str], None]) -> None:
+        self._wake = wake
+        self._die = die
+        self._room = threading.Condition()
+        self._batch: Batch = []
+        self._windows: list[Window] = []
+        self._went = False
+
+    def emit(self, batch: Sequence[tuple[StreamId, EngineEvent]]) -> None:
+        """Hand over the events of a step; waits while `AHEAD_EVENTS` have not been fetched."""
+        with self._room:
+            self._room.wait_for(lambda: len(self._batch) < AHEAD_EVENTS)
+            self._batch += batch
+        self._wake()
+
+    def grant(self, stream: StreamId, limit_seq: int, limit_bytes: int) -> None:
+        """Hand over a new uplink window."""
+        with self._room:
+            self._windows.append((stream, limit_seq, limit_bytes))
+        self._wake()
+
+    def alive(self) -> None:
+        """Note that the engine's loop goes round."""
+        self._went = True
+
+    def fatal(self, reason: str) -> None:
+        """End the process."""
+        self._die(reason)
+
+    def take(self) -> tuple[Batch, list[Window]]:
+        """Return what was said since the last call."""
+        with self._room:
+            taken = self._batch, self._windows
+            self._batch, self._windows = [], []
+            self._room.notify_all()
+        return taken
+
+    def went_round(self) -> bool:
+        """Tell whether the engine's loop has gone round since the last call."""
+        went, self._went = self._went, False
+        return went

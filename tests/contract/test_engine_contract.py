@@ -1,0 +1,298 @@
+"""What every engine promises, asked of the fake and of the real one alike."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+
+import pytest
+from listening_sink import ListeningSink
+
+from inferd.errors import LoadFailed
+from inferd.messages.bounds import Blob
+from inferd.messages.control import Feed, Priority
+from inferd.messages.events import TERMINALS, Cancelled, Error, Finished, TextDelta, Usage
+from inferd.messages.operations import Generate, ImageBlock, ListModels, Message, Operation, TextBlock
+from inferd_actors import engines
+from inferd_actors.engine import Capacity, Engine, StreamId, Submission
+from inferd_daemon.catalogue import curated
+from inferd_daemon.store import Store
+
+OptionMap = Mapping[str, str | int | float | bool]
+PROMPT = "Write down these words again: amber birch cedar dahlia elder fern ginger hazel iris juniper kale lily maple"
+CONTEXT_TOKENS = 512
+
+
+@dataclass
+class Bench:
+    """An engine under test, and how a test speaks with it."""
+
+    engine: Engine
+    sink: ListeningSink
+    capacity: Capacity
+    progress: list[tuple[float, str]]
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def submit(self, operation: Operation, priority: Priority = "interactive") -> StreamId:
+        stream = StreamId(next(self.numbers))
+        self.engine.submit(Submission(stream, "me/model:1", operation, priority, "1000/test", 0.25, 0.5))
+        return stream
+
+
+def ask(prompt: str = PROMPT, **fields: object) -> Generate:
+    """Return a request with one answer, short enough for a test."""
+    chosen: dict[str, object] = {"max_tokens": 24, "temperature": 0.0, **fields}
+    return Generate((Message("user", prompt),), **chosen)  # type: ignore[arg-type] - fields of the case
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An engine of this tree with the settings that make it small."""
+
+    name: str
+    options: OptionMap
+    path: str = ""
+
+    def open(self, **more: str | float | bool) -> Bench:
+        sink, progress = ListeningSink(), list[tuple[float, str]]()
+        engine = engines.factory(self.name)(sink)
+        capacity = engine.load(self.path, {**self.options, **more}, lambda done, phase: progress.append((done, phase)))
+        return Bench(engine, sink, capacity, progress)
+
+
+@pytest.fixture(scope="module", params=["echo", "llama_cpp"])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    options: OptionMap = {"context_tokens": CONTEXT_TOKENS}
+    if request.param == "echo":
+        return Kind("echo", {**options, "tokens_per_s": 200.0, "load_s": 0.01})
+    if absent := engines.missing("llama_cpp"):
+        pytest.skip(f"not installed: {', '.join(absent)}")
+    store: Store = request.getfixturevalue("starter_store")
+    return Kind("llama_cpp", options, str(store.path(curated().starter)))
+
+
+@pytest.fixture(scope="module")
+def shared(kind: Kind) -> Iterator[Bench]:
+    """Yield one loaded engine for all cases that leave it as it was."""
+    bench = kind.open()
+    yield bench
+    bench.engine.close()
+    assert not bench.sink.failures
+
+
+def test_a_load_reports_progress_and_what_it_offers(shared: Bench) -> None:
+    assert shared.capacity.slots >= 1
+    assert shared.capacity.context_tokens == CONTEXT_TOKENS
+    assert shared.progress
+    assert all(0.0 <= done <= 1.0 for done, _ in shared.progress)
+
+
+def test_an_answer_is_deltas_then_usage_then_one_end(shared: Bench) -> None:
+    stream = shared.submit(ask())
+    *deltas, usage, end = shared.sink.whole(stream)
+    assert deltas
+    assert all(isinstance(delta, TextDelta) and delta.text for delta in deltas)
+    assert isinstance(usage, Usage)
+    assert usage.prompt_tokens > 0
+    assert 0 < usage.completion_tokens <= 24
+    assert isinstance(end, Finished)
+    assert (end.model, end.usage, end.queue_s, end.load_s) == ("me/model:1", usage, 0.25, 0.5)
+
+
+def test_tokens_are_delivered_one_by_one(shared: Bench) -> None:
+    stream = shared.submit(ask())
+    shared.sink.whole(stream)
+    of_stream = [[event for key, event in batch if key == stream] for batch in shared.sink.batches]
+    assert max(sum(isinstance(event, TextDelta) for event in batch) for batch in of_stream) == 1
+
+
+def test_max_tokens_ends_the_answer_with_length(shared: Bench) -> None:
+    end = shared.sink.whole(shared.submit(ask(max_tokens=5)))[-1]
+    assert isinstance(end, Finished)
+    assert (end.stop_reason, end.usage.completion_tokens) == ("length", 5)
+
+
+@pytest.mark.parametrize("sampling", [{"temperature": 0.0}, {"temperature": 1.0, "seed": 7}, {"seed": 2**32 - 1}])
+def test_the_same_seed_gives_the_same_text(shared: Bench, sampling: Mapping[str, object]) -> None:
+    first, second = (shared.submit(ask(**{"temperature": None, **sampling})) for _ in range(2))
+    assert shared.sink.text(first) == shared.sink.text(second) != ""
+
+
+def test_a_cancelled_stream_ends_once_and_says_nothing_more(shared: Bench) -> None:
+    stream = shared.submit(ask(max_tokens=400))
+    shared.sink.deltas(stream, 3)
+    shared.engine.cancel(stream, "app")
+    shared.engine.cancel(stream, "shutdown")
+    events = shared.sink.whole(stream)
+    assert isinstance(events[-1], Cancelled)
+    assert events[-1].reason == "app"
+    assert events[-1].usage.completion_tokens < 400
+    after = shared.submit(ask(max_tokens=3))
+    shared.sink.whole(after)
+    assert shared.sink.events(stream) == events
+
+
+def test_a_stream_cancelled_before_its_first_step_ends_too(shared: Bench) -> None:
+    working, waiting = shared.submit(ask(max_tokens=400)), shared.submit(ask(max_tokens=400))
+    shared.engine.cancel(waiting, "disconnected")
+    assert isinstance(shared.sink.whole(waiting)[-1], Cancelled)
+    shared.engine.cancel(working, "app")
+    shared.sink.whole(working)
+
+
+def halted_by_window(engine: Engine, stream: StreamId, *, halted: bool) -> None:
+    engine.grant(stream, may_produce=not halted)
+
+
+def halted_by_app(engine: Engine, stream: StreamId, *, halted: bool) -> None:
+    (engine.pause if halted else engine.resume)(stream)
+
+
+Halt = Callable[..., None]
+HALTS = pytest.mark.parametrize("halt", [halted_by_window, halted_by_app])
+
+
+def settle(bench: Bench, stream: StreamId) -> int:
+    """Return how many events a halted stream has, once the engine has gone round after the halt."""
+    bench.sink.deltas(stream, 1)
+    for _ in range(2):
+        signs = bench.sink.signs
+        bench.sink.wait(lambda signs=signs: bench.sink.signs > signs)  # type: ignore[misc] - bound on purpose
+    return len(bench.sink.events(stream))
+
+
+@HALTS
+def test_a_halted_stream_is_silent_and_goes_on_where_it_was(shared: Bench, halt: Halt) -> None:
+    expected = shared.sink.text(shared.submit(ask(max_tokens=40)))
+    stream = shared.submit(ask(max_tokens=40))
+    shared.sink.deltas(stream, 2)
+    halt(shared.engine, stream, halted=True)
+    events = settle(shared, stream)
+    settle(shared, stream)
+    assert len(shared.sink.events(stream)) == events
+    halt(shared.engine, stream, halted=False)
+    assert shared.sink.text(stream) == expected
+
+
+@HALTS
+def test_a_halted_stream_can_be_cancelled(shared: Bench, halt: Halt) -> None:
+    stream = shared.submit(ask(max_tokens=400))
+    shared.sink.deltas(stream, 2)
+    halt(shared.engine, stream, halted=True)
+    shared.engine.cancel(stream, "slow_reader")
+    end = shared.sink.whole(stream)[-1]
+    assert isinstance(end, Cancelled)
+    assert end.reason == "slow_reader"
+
+
+def test_a_stop_sequence_ends_the_answer_and_is_not_shown(shared: Bench) -> None:
+    whole = shared.sink.text(shared.submit(ask(max_tokens=40)))
+    middle = len(whole) // 2
+    stop = whole[middle : middle + 7]  # some characters across tokens
+    stream = shared.submit(ask(max_tokens=40, stop=(stop, "never to be found")))
+    assert shared.sink.text(stream) == whole[: whole.index(stop)]
+    end = shared.sink.whole(stream)[-1]
+    assert isinstance(end, Finished)
+    assert end.stop_reason == "stop_sequence"
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("tools", {"tools": ({"name": "look"},)}),
+        ("response_format", {"response_format": {"type": "json_object"}}),
+        ("logprobs", {"logprobs": 1}),
+        ("logit_bias", {"logit_bias": {"1": 1.0}}),
+        ("thinking", {"thinking": "on"}),
+        ("thinking_budget", {"thinking_budget": 10}),
+        ("truncate", {"truncate": "oldest"}),
+    ],
+)
+def test_what_is_not_done_is_refused_by_name(shared: Bench, field: str, fields: Mapping[str, object]) -> None:
+    (error,) = shared.sink.whole(shared.submit(ask(**fields)))
+    assert isinstance(error, Error)
+    assert error.code == "unsupported_mode"
+    assert dict(error.details or {})["field"] == f"body.{field}"
+
+
+def test_an_image_is_refused_by_its_place(shared: Bench) -> None:
+    content = (TextBlock("What is this?"), ImageBlock(Blob(b"\x89PNG")))
+    (error,) = shared.sink.whole(shared.submit(Generate((Message("user", content),))))
+    assert isinstance(error, Error)
+    assert dict(error.details or {})["field"] == "body.messages[0].content[1]"
+
+
+def test_another_operation_is_refused(shared: Bench) -> None:
+    (error,) = shared.sink.whole(shared.submit(ListModels()))
+    assert isinstance(error, Error)
+    assert error.code == "unsupported_mode"
+
+
+def test_a_prompt_that_does_not_fit_is_refused_with_both_numbers(shared: Bench) -> None:
+    (error,) = shared.sink.whole(shared.submit(ask("one two three " * CONTEXT_TOKENS)))
+    assert isinstance(error, Error)
+    details = dict(error.details or {})
+    assert error.code == "context_overflow"
+    assert details["context_tokens"] == CONTEXT_TOKENS
+    assert isinstance(details["input_tokens"], int)
+    assert details["input_tokens"] > CONTEXT_TOKENS
+
+
+def test_text_blocks_are_one_text(shared: Bench) -> None:
+    whole = shared.submit(ask())
+    blocks = tuple(TextBlock(piece) for piece in (PROMPT[:20], PROMPT[20:]))
+    pieces = shared.submit(Generate((Message("user", blocks),), max_tokens=24, temperature=0.0))
+    assert shared.sink.text(pieces) == shared.sink.text(whole)
+
+
+def test_words_about_unknown_streams_change_nothing(shared: Bench) -> None:
+    unknown = StreamId(10**9)
+    shared.engine.cancel(unknown, "app")
+    shared.engine.grant(unknown, may_produce=False)
+    shared.engine.pause(unknown)
+    shared.engine.resume(unknown)
+    shared.engine.played(unknown, 0, 10)
+    shared.engine.feed(unknown, Feed(1, 1, data=Blob(b"")))
+    shared.engine.finish(unknown)
+    shared.sink.whole(shared.submit(ask(max_tokens=2)))
+    assert shared.sink.events(unknown) == []
+
+
+def test_an_idle_loop_gives_signs_of_life(shared: Bench) -> None:
+    signs = shared.sink.signs
+    shared.sink.wait(lambda: shared.sink.signs >= signs + 2)
+    assert shared.engine.stats()["busy"] == 0
+
+
+def test_the_counters_grow_with_the_work(shared: Bench) -> None:
+    before = dict(shared.engine.stats())
+    end = shared.sink.whole(shared.submit(ask(max_tokens=6)))[-1]
+    assert isinstance(end, Finished)
+    after = shared.engine.stats()
+    assert after["completion_tokens"] - before["completion_tokens"] == end.usage.completion_tokens
+    assert after["prompt_tokens"] - before["prompt_tokens"] == end.usage.prompt_tokens
+    assert after["steps"] > before["steps"]
+
+
+def test_closing_ends_what_lives_and_then_nothing_is_said(kind: Kind) -> None:
+    threads = set(threading.enumerate())
+    bench = kind.open()
+    working, waiting = (bench.submit(ask(max_tokens=400)) for _ in range(2))
+    bench.sink.deltas(working, 2)
+    bench.engine.close()
+    for stream in (working, waiting):
+        events = bench.sink.events(stream)
+        assert sum(isinstance(event, TERMINALS) for event in events) == 1
+        assert isinstance(events[-1], Cancelled)
+        assert events[-1].reason == "shutdown"
+    assert set(threading.enumerate()) <= threads
+    assert not bench.sink.failures
+
+
+@pytest.mark.parametrize("options", [{"no_such_option": 1}, {"context_tokens": "512"}, {"context_tokens": True}])
+def test_an_option_that_is_wrong_fails_the_load_by_name(kind: Kind, options: dict[str, str | float | bool]) -> None:
+    with pytest.raises(LoadFailed, match=next(iter(options))) as failed:
+        kind.open(**options)
+    assert failed.value.details["cause"] == "engine"

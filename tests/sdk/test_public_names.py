@@ -1,0 +1,70 @@
+"""The public face, name by name: changing it is a decision, not an accident."""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from pathlib import Path
+
+import inferd
+from inferd import errors
+
+NAMES = {
+    "clients": {"AsyncClient", "Client", "AsyncInferenceHandle", "InferenceHandle", "GenerateOptions", "Priority"},
+    "streams": {"AsyncLoopback", "AsyncReplyStream", "AsyncStream", "Loopback", "ReplyStream", "Stream"},
+    "what is asked": {"AudioBlock", "Blob", "ImageBlock", "Message", "Prompt", "TextBlock", "ToolCall"},
+    "what is answered": {"App", "DaemonReport", "Done", "Model", "Process", "Reply", "accumulate"},
+    "events": {
+        "AudioChunk",
+        "GenerateEvent",
+        "Loading",
+        "LoopbackEvent",
+        "Parked",
+        "PullEvent",
+        "PullProgress",
+        "Pulled",
+        "Queued",
+        "Resumed",
+        "TextDelta",
+        "ThinkingDelta",
+        "ToolCallDelta",
+        "ToolCallStart",
+        "Usage",
+    },
+    "errors": {kind.__name__ for kind in errors.BY_CODE.values()},
+    "itself": {"__version__"},
+}
+
+
+def test_the_face_is_exactly_this() -> None:
+    assert set(inferd.__all__) == set().union(*NAMES.values())
+    assert list(inferd.__all__) == sorted(inferd.__all__)
+
+
+def test_every_name_is_there_and_unknown_ones_are_not() -> None:
+    for name in inferd.__all__:
+        assert getattr(inferd, name) is not None
+    assert not hasattr(inferd, "AsyncClientt")
+
+
+def test_the_asyncio_client_has_the_blocking_clients_names() -> None:
+    def face(kind: type) -> set[str]:
+        return {name for name in vars(kind) if not name.startswith("_")}
+
+    assert face(inferd.AsyncClient) == face(inferd.Client) - {"close"} | {"aclose"}
+    assert face(inferd.AsyncStream) == face(inferd.Stream) - {"close"} | {"aclose"}
+    assert face(inferd.AsyncReplyStream) == face(inferd.ReplyStream)
+    assert face(inferd.AsyncLoopback) == face(inferd.Loopback)
+    for name in face(inferd.Client) - {"close"}:
+        blocking, awaited = (inspect.signature(getattr(kind, name)) for kind in (inferd.Client, inferd.AsyncClient))
+        assert blocking.parameters == awaited.parameters
+
+
+def test_every_generate_option_is_a_field_of_the_operation() -> None:
+    fields = set(inspect.signature(inferd.messages.operations.Generate).parameters)
+    assert set(inferd.GenerateOptions.__annotations__) == fields - {"messages"}
+
+
+def test_the_version_is_the_distributions() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert inferd.__version__ == project["version"]
