@@ -113,6 +113,7 @@ class Line:
             self._carry(dealer, monitor)
         finally:
             dealer.disable_monitor()
+            monitor.close(linger=0)  # an open socket would keep `term` waiting for ever
             dealer.close(linger=500)  # the goodbye may still be on its way
             context.term()
             self._bell.close()

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import resource
 import secrets
 import socket
+import struct
 import threading
 import time
 from collections import deque
@@ -20,7 +22,6 @@ from pathlib import Path
 from typing import Final
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from inferd import wire
 from inferd_actors.messages import Probe
@@ -45,8 +46,16 @@ RETRY_S: Final = 0.02
 """How soon a peer whose pipe was full is tried again; one ROUTER stays writable for the others, so no poll tells."""
 BACKLOG_MESSAGES: Final = 4_096
 """Waiting messages of one peer: four full windows; past it the peer does not read at all and is closed."""
-CONNECTIONS_PER_UID: Final = 1_024
-"""Far below the descriptor limit (65,536): at that limit libzmq aborts the process."""
+CONNECTIONS: Final = 1_024
+"""Open ones of one socket, all of our own uid. Far below the descriptor limit (65,536), where libzmq aborts the process."""
+CONNECTIONS_SHARE: Final = 4
+"""Under a low descriptor limit each of the two sockets may hold this fraction of it: the other half is for connections
+that were accepted and not yet counted."""
+MONITOR_HWM_EVENTS: Final = 1
+"""libzmq stops accepting while this many events, and the 1,000 of its own end, are unread (measured: 1,017 connections
+were accepted while nobody read): what bounds the connections that are not yet counted."""
+MONITOR_EVENT: Final = "=HI"
+"""First frame of a monitor's message: event, value (of the two events asked for: the descriptor)."""
 PROBES: Final = 5
 """So often a suspect is probed, `RETRY_S` apart; the first probe was too early in one of some twenty closes (measured)."""
 COPY_BELOW_BYTES: Final = 65_536
@@ -90,13 +99,15 @@ class Router:
             self.socket.setsockopt(option, value)
         self.socket.setsockopt(zmq.ZAP_DOMAIN, b"inferd")  # turns ZMTP 1 and 2 peers away, which have no identity
         self.monitor = self.socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        self.monitor.setsockopt(zmq.RCVHWM, MONITOR_HWM_EVENTS)
         self.socket.bind(endpoint)
         Path(endpoint.removeprefix("ipc://")).chmod(0o600)
         self._probe = probe
         self._lines: dict[bytes, PeerLine] = {}
         self._by_fd: dict[int, set[bytes]] = {}
-        self._connections: dict[int, int] = {}
-        """fd → uid of connections that are open."""
+        self._connections: set[int] = set()
+        """Descriptors of open connections."""
+        self._most = min(CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // CONNECTIONS_SHARE)
         self.stuck: set[bytes] = set()
         """Peers whose messages wait for room in their pipe."""
         self._suspects: dict[bytes, int] = {}
@@ -178,14 +189,14 @@ class Router:
 
     def follow(self) -> None:
         """Read the monitor: who connects is counted, and whoever's descriptor closed is suspected."""
-        while self.monitor.poll(0):
-            event = recv_monitor_message(self.monitor)
-            fd = event["value"]
-            if event["event"] == zmq.EVENT_ACCEPTED:
-                self._count(fd)
-                continue
-            self._connections.pop(fd, None)
-            self._suspects.update(dict.fromkeys(self._by_fd.get(fd, ()), PROBES))
+        with contextlib.suppress(zmq.Again):
+            while True:
+                event, fd = struct.unpack(MONITOR_EVENT, self.monitor.recv_multipart(zmq.NOBLOCK)[0])
+                if event == zmq.EVENT_ACCEPTED:
+                    self._count(fd)
+                else:
+                    self._connections.discard(fd)
+                    self._suspects.update(dict.fromkeys(self._by_fd.get(fd, ()), PROBES))
 
     def departed(self) -> list[bytes]:
         """Return the suspects that have left: a closed descriptor is a hint, a failed send the proof.
@@ -202,9 +213,8 @@ class Router:
         return gone
 
     def _count(self, fd: int) -> None:
-        uid = _uid_behind(fd)
-        self._connections[fd] = uid
-        if sum(one == uid for one in self._connections.values()) > CONNECTIONS_PER_UID:
+        self._connections.add(fd)
+        if len(self._connections) > self._most:
             _shut(fd)
 
     def forget(self, peer_id: bytes) -> None:
@@ -232,18 +242,14 @@ class Router:
         self.socket.close(linger=linger_ms)
 
 
-def _uid_behind(fd: int) -> int:
-    """Return the uid at the other end of a connection, or -1 when it has closed already."""
-    with contextlib.suppress(OSError), socket.fromfd(fd, socket.AF_UNIX, socket.SOCK_STREAM) as twin:
-        if hasattr(socket, "SO_PEERCRED"):
-            credentials = twin.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-            return int.from_bytes(credentials[4:8], "little")
-    return -1
-
-
 def _shut(fd: int) -> None:
-    with contextlib.suppress(OSError), socket.fromfd(fd, socket.AF_UNIX, socket.SOCK_STREAM) as twin:
-        twin.shutdown(socket.SHUT_RDWR)
+    """End a connection; without a duplicate, for which there may be no descriptor left."""
+    with contextlib.suppress(OSError):
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=fd)
+        try:
+            connection.shutdown(socket.SHUT_RDWR)
+        finally:
+            connection.detach()
 
 
 class Wires:

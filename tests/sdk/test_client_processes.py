@@ -147,7 +147,7 @@ def test_an_interrupt_reaches_a_program_that_waits(tmp_path: Path) -> None:
             assert program.stdout.readline() == "waiting\n"
             program.send_signal(signal.SIGINT)
             assert program.communicate(timeout=PATIENCE_S)[0] == "interrupted\n"
-        daemon.next(control.Cancel)
+        daemon.next(control.Goodbye)
 
 
 def test_importing_the_face_loads_neither_asyncio_nor_anything_beyond_its_three_libraries() -> None:
