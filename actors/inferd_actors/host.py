@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -78,6 +78,7 @@ class Line:
         self._bell.setblocking(False)
         self._ear.setblocking(False)
         self._rung = threading.Event()
+        self._owner = 0
         self._closing = False
         self._connected = False
 
@@ -89,7 +90,8 @@ class Line:
         if len(self._outbox) >= OUTBOX_MESSAGES:
             raise BufferError(f"{len(self._outbox):,} messages wait to be sent; the bound is {OUTBOX_MESSAGES:,}")
         self._outbox.append(frames)
-        self.wake()
+        if threading.get_ident() != self._owner:  # the owner sends at the end of its round anyway
+            self.wake()
 
     def wake(self) -> None:
         """Make the owning thread go round once."""
@@ -105,6 +107,7 @@ class Line:
 
     def run(self) -> None:
         """Carry messages until `close`. Blocks."""
+        self._owner = threading.get_ident()
         context = zmq.Context()
         dealer = self._open(context)
         monitor = dealer.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
@@ -131,13 +134,12 @@ class Line:
         return dealer
 
     def _carry(self, dealer: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
-        poller = zmq.Poller()
-        for readable in (dealer, monitor, self._ear):
-            poller.register(readable, zmq.POLLIN)
+        ear = self._ear.fileno()
+        readable: list[tuple[Any, int]] = [(one, zmq.POLLIN) for one in (dealer, monitor, ear)]
         next_s: float | None = None
         while not self._closing:
-            ready = dict(poller.poll(self._patience_ms(next_s)))
-            if self._ear.fileno() in ready:
+            ready: list[Any] = [one for one, _ in zmq.zmq_poll(readable, self._patience_ms(next_s))]
+            if ear in ready:
                 self._hear_bell()
             if monitor in ready:
                 self._follow(dealer, monitor)
@@ -147,10 +149,10 @@ class Line:
             self._flush(dealer)
         self._flush(dealer)
 
-    def _patience_ms(self, next_s: float | None) -> int | None:
+    def _patience_ms(self, next_s: float | None) -> int:
         if self._outbox and self._connected:
             return int(RETRY_SEND_S * 1000)
-        return None if next_s is None else max(0, int((next_s - time.monotonic()) * 1000) + 1)
+        return -1 if next_s is None else max(0, int((next_s - time.monotonic()) * 1000) + 1)
 
     def _hear_bell(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -170,11 +172,9 @@ class Line:
 
     def _read(self, dealer: zmq.Socket[bytes]) -> None:
         for _ in range(BATCH_MESSAGES):
-            try:
-                frames = dealer.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
+            if not int(dealer.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
                 return
-            self._on_message(frames)
+            self._on_message(dealer.recv_multipart(zmq.NOBLOCK))
 
     def _flush(self, dealer: zmq.Socket[bytes]) -> None:
         while self._outbox and self._connected:

@@ -36,6 +36,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,  # a line that Python had read ahead would be invisible to `select`
+            start_new_session=True,  # as the daemon: Linux shares the cores between sessions first
         )
 
     @property

@@ -19,19 +19,18 @@ def _session() -> Session:
 
 
 @given(CREDITS)
-def test_windows_never_sum_past_the_limit_and_never_shrink_their_ends(credits: list[tuple[int, int, int, int]]) -> None:
+def test_windows_never_sum_past_the_limit_and_never_shrink_their_ends(steps: list[tuple[int, int, int, int]]) -> None:
     session = _session()
     for request in range(1, 6):
         stream = Stream(request, 1, request, 10, 1_000, 0.0)
         stream.last_seq = 500
         session.open_stream(stream)
-    for request, seen_seq, limit_seq, limit_bytes in credits:
+    for request, seen_seq, limit_seq, limit_bytes in steps:
         stream = session.streams[request]
         before = (stream.seen_seq, stream.limit_seq, stream.limit_bytes)
         try:
             session.widen(stream, seen_seq, limit_seq, limit_bytes)
-        except InvalidRequest as refused:
-            assert refused.details["limit"] == 900
+        except InvalidRequest:
             assert (stream.seen_seq, stream.limit_seq, stream.limit_bytes) == before
         assert stream.seen_seq >= before[0]
         assert stream.limit_seq >= before[1]

@@ -27,6 +27,10 @@ PATIENCE_S = 60.0
 """Longest wait for anything: a loaded two-core machine starts Ray ten times slower than an idle one."""
 
 
+ASK_S = 1.0
+"""How often a wait looks whether it is in vain."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """One message and who sent it."""
@@ -38,7 +42,9 @@ class Heard:
 class BareSwitchboard:
     """The daemon's end of `actors.sock`, reduced to reading and writing. Owned by one thread."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, check: Callable[[], None] = lambda: None) -> None:
+        """`check()` raises when waiting is in vain."""
+        self._check = check
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         self._router.setsockopt(zmq.LINGER, 0)
@@ -84,7 +90,9 @@ class BareSwitchboard:
                 if isinstance(one.message, kind) and chosen(one.message):
                     self.heard.remove(one)
                     return one.message
-            assert self.read(max(0.0, deadline_s - time.monotonic())), f"no {kind.__name__} among {self.heard}"
+            if not self.read(ASK_S):
+                self._check()
+                assert time.monotonic() < deadline_s, f"no {kind.__name__} among {self.heard}"
 
     def spawn(self, life: int, kind: messages.Kind = "router", gpu_share: float = 0.0) -> int:
         """Have an actor started and return its process id, told by the keeper and by itself."""
@@ -149,6 +157,11 @@ class KeeperProcess:
         for handle in passed:
             os.close(handle)
 
+    def check(self) -> None:
+        """Raise AssertionError with its log when it has ended."""
+        assert self.process is not None
+        assert self.process.poll() is None, f"the keeper ended with {self.process.returncode}:\n{self.log}"
+
     def let_go(self) -> None:
         """Close the pipe, as the end of the daemon does."""
         if self._pipe is not None:
@@ -197,3 +210,13 @@ def keeping(*, service: bool = False, environment: Mapping[str, str] | None = No
             for process in left:
                 process.kill()
         assert not left, f"left behind: {left}\n{keeper.log}"
+
+
+@contextmanager
+def answering(place: Place, check: Callable[[], None] = lambda: None) -> Iterator[BareSwitchboard]:
+    """Offer the daemon's end for the length of a block."""
+    switchboard = BareSwitchboard(place, check)
+    try:
+        yield switchboard
+    finally:
+        switchboard.close()

@@ -13,7 +13,7 @@ from typing import Literal
 
 import psutil
 import pytest
-from keeper_process import BareSwitchboard
+from keeper_process import BareSwitchboard, answering
 
 from inferd_actors import messages
 from inferd_daemon.cluster import FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S, Cluster, next_pause_s
@@ -46,7 +46,6 @@ async def hear_ready(cluster: Cluster, daemon: BareSwitchboard) -> messages.Acto
 def test_a_keeper_comes_says_the_secret_comes_again_and_leaves_with_the_daemon(place: Place) -> None:
     async def scenario() -> None:
         cluster = Cluster(place.runtime_dir, place.runtime_dir, "child")
-        daemon = BareSwitchboard(place)
         async with running(cluster):
             hello = await hear_ready(cluster, daemon)
             assert (hello.kind, hello.life, hello.secret) == ("keeper", 0, cluster.keeper_secret)
@@ -62,9 +61,9 @@ def test_a_keeper_comes_says_the_secret_comes_again_and_leaves_with_the_daemon(p
             assert again.pid != hello.pid
         assert not psutil.pid_exists(again.pid)
         assert [*states, cluster.state] == ["ready", "down"]
-        daemon.close()
 
-    asyncio.run(scenario())
+    with answering(place) as daemon:
+        asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("mode", ["external", "child"])

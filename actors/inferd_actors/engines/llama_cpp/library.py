@@ -168,16 +168,13 @@ class Model:
 class Context:
     """One sequence in a model's cache."""
 
-    def __init__(
-        self, model: Model, *, context_tokens: int, batch_tokens: int, threads: int, batch_threads: int
-    ) -> None:
+    def __init__(self, model: Model, *, context_tokens: int, batch_tokens: int, threads: int) -> None:
         """Allocate the cache. Raises LoadFailed (`no_memory`)."""
         params = lib.llama_context_default_params()
         params.n_ctx = context_tokens
         params.n_batch = params.n_ubatch = batch_tokens
         params.n_seq_max = 1
-        params.n_threads = threads
-        params.n_threads_batch = batch_threads
+        params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
         _complaints.clear()
         self._context = lib.llama_init_from_model(model.handle, params)

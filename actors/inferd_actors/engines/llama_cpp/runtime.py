@@ -104,8 +104,7 @@ def _context(model: library.Model, context_tokens: int, options: Options) -> lib
         model,
         context_tokens=context_tokens,
         batch_tokens=BATCH_TOKENS,
-        threads=options.decode_threads,
-        batch_threads=options.batch_threads,
+        threads=options.computing_threads,
     )
 
 
