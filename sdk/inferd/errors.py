@@ -207,9 +207,8 @@ class ConnectionLost(InferenceError):
     retryable_by_default = True
 
 
-BY_CODE: Mapping[str, type[InferenceError]] = MappingProxyType(
-    {kind.code: kind for kind in (InferenceError, *InferenceError.__subclasses__())}
-)
+_TREE: tuple[type[InferenceError], ...] = (InferenceError, *InferenceError.__subclasses__())
+BY_CODE: Mapping[str, type[InferenceError]] = MappingProxyType({kind.code: kind for kind in _TREE})
 """Wire code → class. A code that is not here decodes to `InferenceError` with the code in its details."""
 
 

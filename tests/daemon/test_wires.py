@@ -144,7 +144,12 @@ def office() -> Iterator[Office]:
         welcome = control.Welcome(1, "i" * 32, "test", os.getpid(), capabilities=("uplink",))
         board = Switchboard(welcome, _resolve)
         endpoints = (f"ipc://{folder}/apps", f"ipc://{folder}/actors")
-        wires = Wires(board, *endpoints, lambda batch: [facts.put(one) for one in batch] and None, uid=os.getuid())
+
+        def deliver(batch: Sequence[Fact]) -> None:
+            for fact in batch:
+                facts.put(fact)
+
+        wires = Wires(board, *endpoints, deliver, uid=os.getuid())
         wires.start()
         office = Office(wires, board, Path(folder), facts, context)
         yield office

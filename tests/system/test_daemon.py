@@ -225,7 +225,9 @@ def test_what_is_fed_comes_back_in_order(client: Client) -> None:
     pieces = [bytes([number]) * 640 for number in range(200)]
     with client.loopback(16_000, model="echo") as sound:
         heard: list[bytes] = []
-        reader = threading.Thread(target=lambda: heard.extend(event.pcm for event in sound))
+        reader = threading.Thread(
+            target=lambda: heard.extend(event.pcm for event in sound if isinstance(event, inferd.AudioChunk))
+        )
         reader.start()
         for piece in pieces:
             sound.send(piece)
