@@ -1,13 +1,13 @@
 """A model's process: one engine, its streams, and the daemon's orders about both.
 
-Covers: what each message asks, loading beside the line, the engine's words on their way to the line's thread, life signs,
-leaving. Does not cover the socket (`host`), what becomes of events (`streams`), computing (`engines`).
+Covers: what each message asks, life signs, leaving. Does not cover the socket (`host`), the load (`loading`), how the
+engine's words reach this thread (`words`), what becomes of events (`streams`), computing (`engines`).
 
 | thread  | owner         | does                                                                       |
 |---------|---------------|----------------------------------------------------------------------------|
 | line    | `host.Line`   | every method of `Model` named in `serve`; the streams belong to it         |
-| loading | `Model`       | `Engine.load`; ends with it                                                |
-| engine  | the engine    | computes; speaks through `EngineWords`, which the line's thread empties     |
+| loading | `Loading`     | `Engine.load`; ends with it                                                |
+| engine  | the engine    | computes; speaks through `EngineWords`, which the line's thread empties    |
 | leaving | `Model`       | `Engine.close`; ends with it                                               |
 """
 
@@ -17,29 +17,25 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal, Protocol, assert_never, get_args
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, assert_never
 
 from inferd import wire
-from inferd.errors import InferenceError, InvalidRequest, LoadFailed, ModelFailed
+from inferd.errors import InferenceError, InvalidRequest, ModelFailed
 from inferd.messages import control
 from inferd_actors import engines, messages
-from inferd_actors.engine import Capacity, Engine, EngineFactory, OnProgress, StreamId, Submission
+from inferd_actors.engine import Engine, EngineFactory, StreamId, Submission
 from inferd_actors.host import ActorSpec, Line, prepare_process
-from inferd_actors.refusals import MAX_MESSAGE_CHARS, as_event
+from inferd_actors.loading import Loading
+from inferd_actors.refusals import as_event
 from inferd_actors.service import PROTOCOL
 from inferd_actors.streams import Command, Grant, Pass, Send, Stop, Streams
 from inferd_actors.words import EngineWords
 
 ALIVE_S: Final = 1.0
 """Between life signs to the daemon."""
-PROGRESS_S: Final = 0.1
-"""Between reports of a load: as often as a progress bar is redrawn."""
 FAULT: Final = 70
 """Exit code of a process whose engine broke (`EX_SOFTWARE`)."""
-
-Cause = Literal["file_missing", "file_corrupt", "no_memory", "engine"]
-"""What `messages.LoadFailed` can say."""
 
 
 class Outlet(Protocol):
@@ -58,12 +54,16 @@ class Outlet(Protocol):
 def serve(spec: ActorSpec) -> None:
     """Live as this model's process until told to leave. Blocks."""
     prepare_process()
+
+    def tick(now_s: float) -> float | None:
+        return model.tick(now_s)
+
     line = Line(
         spec.address,
         greeting=lambda: model.greeting(time.monotonic()),
         on_message=lambda frames: model.hear(frames, time.monotonic()),
         on_lost=lambda: model.lost(time.monotonic()),
-        on_tick=lambda now_s: model.tick(now_s),
+        on_tick=tick,
     )
     model = Model(spec, line, _die)
     line.run()
@@ -92,12 +92,9 @@ class Model:
     ) -> None:
         self._spec = spec
         self._outlet = outlet
-        self._factory = factory
         self._streams = Streams()
         self._words = EngineWords(outlet.wake, die)
-        self._engine: Engine | None = None
-        self._loading: threading.Thread | None = None
-        self._loaded: messages.Loaded | None = None
+        self._loading = Loading(factory, self._words, self._report)
         self._instance = ""
         self._alive_s = 0.0
         self._leave_s: float | None = None
@@ -141,7 +138,7 @@ class Model:
             case messages.ActorWelcome():
                 self._welcome(message, now_s)
             case messages.Load():
-                self._load(message)
+                self._loading.begin(message)
             case messages.AskStats():
                 counters = self._engine.stats() if self._engine else {}
                 self._say(messages.Stats({**counters, "streams": float(len(self._streams))}))
@@ -154,8 +151,18 @@ class Model:
     def _welcome(self, welcome: messages.ActorWelcome, now_s: float) -> None:
         self._instance = welcome.instance
         self._do(self._streams.welcome(welcome.adopted, now_s))
-        if self._loaded:
-            self._say(self._loaded)
+        if self._loading.loaded:
+            self._say(self._loading.loaded)
+
+    def _report(self, message: object) -> None:
+        """Tell how the load goes; called from the loading thread."""
+        self._say(message)
+        self._outlet.wake()
+
+    @property
+    def _engine(self) -> Engine | None:
+        """The engine once it is loaded."""
+        return self._loading.engine if self._loading.loaded else None
 
     def _say(self, message: object) -> None:
         self._outlet.send(messages.encode_control(message))
@@ -167,7 +174,7 @@ class Model:
         key = self._streams.open(submit, header.id, now_s)
         try:
             submission = self._submission(key, submit, header)
-            if self._engine is None or self._loaded is None:
+            if self._engine is None:
                 raise ModelFailed(f"{self._spec.model} is not loaded in this process")
             self._engine.submit(submission)
         except InferenceError as refused:
@@ -230,30 +237,6 @@ class Model:
                 case _:
                     assert_never(command)
 
-    # --- loading
-
-    def _load(self, order: messages.Load) -> None:
-        if self._loading is None:
-            self._loading = threading.Thread(target=self._load_engine, args=(order,), name="loading", daemon=True)
-            self._loading.start()
-
-    def _load_engine(self, order: messages.Load) -> None:
-        """Load and tell; runs in the loading thread."""
-        began_s = time.monotonic()
-        try:
-            self._engine = engine = self._factory(order.engine)(self._words)
-            capacity = engine.load(order.path, order.options, _reporter(self._say))
-        except LoadFailed as failed:
-            self._say(_load_failed(failed))
-        except MemoryError as failed:
-            self._say(messages.LoadFailed("no_memory", f"not enough memory: {failed}"))
-        except Exception as failed:  # noqa: BLE001 - an engine's library may raise anything
-            self._say(messages.LoadFailed("engine", f"{type(failed).__name__}: {failed}"[:MAX_MESSAGE_CHARS]))
-        else:
-            self._loaded = _loaded(capacity, time.monotonic() - began_s)
-            self._say(self._loaded)
-            self._outlet.wake()
-
     # --- time
 
     def tick(self, now_s: float) -> float | None:
@@ -271,17 +254,18 @@ class Model:
             return None
         self._give_sign(now_s)
         self._leave(now_s)
-        due = (self._streams.next_s, self._alive_s + ALIVE_S if self._loaded else None, self._leave_s)
+        due = (self._streams.next_s, self._alive_s + ALIVE_S if self._engine else None, self._leave_s)
         return min((one for one in due if one is not None), default=None)
 
     def _give_sign(self, now_s: float) -> None:
         """Pass on that the engine's loop goes round: only if it did."""
-        if self._engine is None or self._loaded is None or now_s < self._alive_s + ALIVE_S:
+        engine = self._engine
+        if engine is None or now_s < self._alive_s + ALIVE_S:
             return
         self._alive_s = now_s
         if self._words.went_round():
             inflight = len(self._streams)
-            self._say(messages.Alive(inflight, int(self._engine.stats()["steps"]), inflight == 0))
+            self._say(messages.Alive(inflight, int(engine.stats()["steps"]), inflight == 0))
 
     def _leave(self, now_s: float) -> None:
         """Release the engine once its streams have ended, or had their grace."""
@@ -293,37 +277,6 @@ class Model:
 
     def _release(self) -> None:
         """Close the engine; runs in the leaving thread."""
-        if self._engine:
-            self._engine.close()
+        self._loading.close()
         self._released.set()
         self._outlet.wake()
-
-
-def _loaded(capacity: Capacity, load_s: float) -> messages.Loaded:
-    return messages.Loaded(
-        slots=capacity.slots,
-        can_park=capacity.can_park,
-        context_tokens=capacity.context_tokens,
-        memory_bytes=capacity.memory_bytes,
-        load_s=load_s,
-    )
-
-
-def _load_failed(problem: LoadFailed) -> messages.LoadFailed:
-    cause = problem.details.get("cause")
-    known: Mapping[object, Cause] = {one: one for one in get_args(Cause)}
-    return messages.LoadFailed(known.get(cause, "engine"), problem.message[:MAX_MESSAGE_CHARS])
-
-
-def _reporter(say: Callable[[object], None]) -> OnProgress:
-    """Return a progress callback that reports no more often than anybody looks."""
-    reported_s = 0.0
-
-    def report(progress: float, phase: str) -> None:
-        nonlocal reported_s
-        now_s = time.monotonic()
-        if now_s - reported_s >= PROGRESS_S:
-            reported_s = now_s
-            say(messages.LoadProgress(min(1.0, max(0.0, progress)), phase))
-
-    return report

@@ -32,7 +32,7 @@ def main() -> NoReturn:
         from inferd_daemon import config, runtime, telemetry
         from inferd_daemon.catalogue import curated
     except ImportError as missing:
-        _leave(UNUSABLE, f"the daemon's libraries are not installed ({missing.name}): pip install 'inferd[daemon]'")
+        _leave_without(missing)
     os.umask(0o077)
     _raise_descriptor_limit()
     try:
@@ -44,6 +44,15 @@ def main() -> NoReturn:
     except runtime.Occupied as occupied:
         _leave(OCCUPIED, str(occupied))
     sys.exit(0)
+
+
+def keeper() -> NoReturn:
+    """Run the keeper; the command of its unit. The process ends here."""
+    try:
+        from inferd_daemon.keeper import main as keep
+    except ImportError as missing:
+        _leave_without(missing)
+    sys.exit(keep())
 
 
 def _run(settings: Settings, catalogue: Catalogue) -> None:
@@ -65,6 +74,10 @@ def _raise_descriptor_limit() -> None:
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _leave_without(missing: ImportError) -> NoReturn:
+    _leave(UNUSABLE, f"the daemon's libraries are not installed ({missing.name}): pip install 'inferd[daemon]'")
 
 
 def _leave(code: int, reason: str) -> NoReturn:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -68,12 +67,3 @@ def _probe(socket: Path) -> None:
     except InferenceError as answered:
         raise Occupied(f"{socket} is answered by another daemon ({answered.code}): stop it first") from None
     raise Occupied(f"{socket} is answered by process {pid}: stop it with `inferd stop`, or choose another socket")
-
-
-def secret_file(path: Path) -> str:
-    """Return the secret in `path`, made now if there is none: 0600, for the keeper and us alone."""
-    with contextlib.suppress(FileExistsError):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(32))
-    return path.read_text()

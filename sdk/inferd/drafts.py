@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import Final, Literal, TypedDict
 
 from inferd import wire
-from inferd.errors import InvalidRequest
+from inferd.errors import InvalidRequest, ProtocolError
 from inferd.messages import control, operations
 from inferd.messages.control import Priority
 from inferd.messages.operations import Message
@@ -108,6 +108,8 @@ def draft(
         body, blobs = wire.pack(wire.fields_of(operation))
     except FieldError as wrong:  # more blobs than a message can refer to
         raise _invalid("messages", wrong.problem) from None
+    if len(body) > wire.MAX_VALUES:  # fewer bytes cannot hold too many values
+        _check_values(body, blobs)
     return Draft(wire.tag(kind), timeout_s, priority, model, body, blobs)
 
 
@@ -139,6 +141,14 @@ def stop_draft(grace_s: object, *, timeout_s: float) -> Draft:
     if isinstance(grace_s, bool) or not isinstance(grace_s, (int, float)) or not 0 <= grace_s <= MAX_GRACE_S:
         raise _invalid("grace_s", f"expected 0 to {MAX_GRACE_S:g} seconds, got {grace_s!r}")
     return draft(operations.Stop(grace_ms=round(grace_s * 1000)), timeout_s=timeout_s)
+
+
+def _check_values(body: bytes, blobs: Sequence[bytes]) -> None:
+    """Read a body as the daemon will: what it cannot unpack it could not answer by the request's number."""
+    try:
+        wire.unpack(body, blobs)
+    except ProtocolError as wrong:
+        raise _invalid("body", wrong.message) from None
 
 
 def _check_envelope(fields: Mapping[str, object]) -> None:

@@ -1,0 +1,54 @@
+"""The service's own actors: one of each, never two, started again with growing pauses, and not for ever."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferd_daemon.attendants import KINDS, LIVES, LONGEST_PAUSE_S, Attendants
+from inferd_daemon.ids import Life
+
+FIRST = Life(5_000)
+
+
+@given(st.lists(st.sampled_from(["up", "down", "die", "wait"]), max_size=300))
+def test_never_two_of_a_kind_and_never_a_life_twice(steps: list[str]) -> None:
+    attendants, now_s = Attendants(FIRST), 0.0
+    living: dict[Life, str] = {}
+    given_out: list[Life] = []
+    for step in steps:
+        if step == "up":
+            attendants.keeper_up(now_s)
+            living.clear()
+        elif step == "down":
+            attendants.keeper_down()
+            living.clear()
+        elif step == "wait":
+            now_s += LONGEST_PAUSE_S
+        elif living:
+            life = min(living)
+            assert attendants.gone(life, now_s)
+            del living[life]
+        for life, kind in attendants.due(now_s):
+            assert kind not in living.values()
+            living[life] = kind
+            given_out.append(life)
+        assert all(attendants.is_one(life) for life in living)
+    assert len(set(given_out)) == len(given_out) <= LIVES
+    assert all(FIRST <= life < FIRST + LIVES for life in given_out)
+
+
+def test_all_come_with_the_keeper_and_a_dead_one_comes_back_after_its_pause() -> None:
+    attendants = Attendants(FIRST)
+    attendants.keeper_up(10.0)
+    started = attendants.due(10.0)
+    assert {kind for _, kind in started} == set(KINDS)
+    life, kind = started[0]
+    attendants.came(life, 4711)
+    assert attendants.processes() == ((4711, kind),)
+    assert attendants.gone(life, 20.0)
+    assert not attendants.gone(life, 20.0)
+    assert attendants.due(20.0) == []
+    due_s = attendants.next_timer_s()
+    assert due_s is not None
+    assert [again for _, again in attendants.due(due_s)] == [kind]
