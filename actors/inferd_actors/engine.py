@@ -29,7 +29,7 @@ from inferd.messages.events import CancelReason, Content, Parked, Resumed, Termi
 from inferd.messages.operations import Operation
 
 StreamId = NewType("StreamId", int)
-"""A live request inside this process: the daemon's stream number."""
+"""A live request inside this process; a key of its own, since a restarted daemon gives streams new numbers."""
 
 EngineEvent = Content | Parked | Resumed | Terminal
 
@@ -40,7 +40,7 @@ class Submission:
 
     stream: StreamId
     model: str
-    """Id under which the app asked, for the terminal event."""
+    """The model's id, for the terminal event."""
     operation: Operation
     priority: Priority
     salt: str
@@ -64,10 +64,13 @@ class Capacity:
 
 
 class Sink(Protocol):
-    """Where an engine's results go. Every method may be called from any engine thread and does not block."""
+    """Where an engine's results go. Every method may be called from any engine thread; only `emit` may wait."""
 
     def emit(self, batch: Sequence[tuple[StreamId, EngineEvent]]) -> None:
-        """Deliver the events of one engine step, all streams together, each stream's in order."""
+        """Deliver the events of one engine step, all streams together, each stream's in order.
+
+        May hold the engine back while thousands of events wait for the line, so that a fast engine cannot outrun it.
+        """
 
     def grant(self, stream: StreamId, limit_seq: int, limit_bytes: int) -> None:
         """Allow the app to feed up to these absolute numbers; the first call opens the uplink."""

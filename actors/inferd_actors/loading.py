@@ -32,6 +32,7 @@ class Loading:
         self._report = report
         self._thread: threading.Thread | None = None
         self._reported_s = 0.0
+        self._closed = False
         self.engine: Engine | None = None
         """There from the beginning of the load, so that it can be closed meanwhile."""
         self.loaded: messages.Loaded | None = None
@@ -45,6 +46,7 @@ class Loading:
 
     def close(self) -> None:
         """Release the engine, giving up a load that still runs. Blocks."""
+        self._closed = True
         if self.engine is not None:
             self.engine.close()
         if self._thread is not None:
@@ -63,6 +65,8 @@ class Loading:
     def _ready(self, order: messages.Load) -> messages.Loaded:
         began_s = time.monotonic()
         self.engine = engine = self._factory(order.engine)(self._sink)
+        if self._closed:
+            raise LoadFailed("told to leave before the load began", details={"cause": "engine"})
         capacity = engine.load(order.path, order.options, self._progress)
         self.loaded = messages.Loaded(
             slots=capacity.slots,

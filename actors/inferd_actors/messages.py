@@ -16,12 +16,27 @@ import msgpack
 
 from inferd import wire
 from inferd.errors import ProtocolError
-from inferd.messages.bounds import Bytes, Count, Fraction, Milliseconds, Name, RequestId, Seconds, Seq, ShortText, Token
+from inferd.messages.bounds import (
+    MAX_U53,
+    Bytes,
+    Count,
+    Fraction,
+    Milliseconds,
+    Name,
+    RequestId,
+    Seconds,
+    Seq,
+    ShortText,
+    Token,
+)
 from inferd.messages.control import Priority
 
 Kind = Literal["model", "router", "keypool", "tracker", "keeper"]
 Options = Mapping[str, str | int | float | bool]
 """Engine settings that hold for a whole life."""
+
+MAX_ROW_EVENTS = 65_536
+"""Of one stream in one message: far more than its window; past it an actor lies, and would spoil the daemon's counters."""
 
 KIND_CONTROL = 0
 KIND_EVENTS = 1
@@ -79,6 +94,8 @@ class Submit:
     queue_s: Seconds
     load_s: Seconds
     timeout_ms: Milliseconds
+    app: ShortText = ""
+    """The app's name, for the hello to a new daemon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +342,9 @@ def read_route(frame: wire.Frame) -> Route:
 
 def _row(value: object) -> Row:
     match value:
-        case [int(stream), int(last_seq), int(n_events), int(size_bytes), bool(is_terminal)]:
+        case [int(stream), int(last_seq), int(n_events), int(size_bytes), bool(is_terminal)] if (
+            0 <= last_seq < MAX_U53 and 0 <= n_events <= MAX_ROW_EVENTS
+        ):
             return Row(stream, last_seq, n_events, size_bytes, is_terminal)
     raise ProtocolError("a row is [stream, last_seq, n_events, bytes, is_terminal]")
 

@@ -174,8 +174,10 @@ class Model:
         key = self._streams.open(submit, header.id, now_s)
         try:
             submission = self._submission(key, submit, header)
-            if self._engine is None:
-                raise ModelFailed(f"{self._spec.model} is not loaded in this process")
+            if self._engine is None or self._leaving:
+                raise ModelFailed(
+                    f"the process of {self._spec.model} is {'leaving' if self._leaving else 'not loaded'}"
+                )
             self._engine.submit(submission)
         except InferenceError as refused:
             self._do(self._streams.events([(key, as_event(refused))], now_s))

@@ -13,7 +13,8 @@ from typing import Final
 from inferd_actors.engine import EngineEvent, StreamId
 
 AHEAD_EVENTS: Final = 4_096
-"""Events that may wait for the line's thread: it packs them in some 40 ms, which a cancel can wait behind."""
+"""Events that may wait for the line's thread, which packs them in some 60 ms. With a quarter of it 2,000 unhurried streams
+cost half as much again, since fewer steps share a message."""
 
 Batch = list[tuple[StreamId, EngineEvent]]
 Window = tuple[StreamId, int, int]
@@ -53,6 +54,8 @@ class EngineWords:
 
     def take(self) -> tuple[Batch, list[Window]]:
         """Return what was said since the last call."""
+        if not self._batch and not self._windows:
+            return [], []  # nearly every round of an idle line; whoever speaks now wakes it once more
         with self._room:
             taken = self._batch, self._windows
             self._batch, self._windows = [], []

@@ -12,9 +12,9 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -54,18 +54,32 @@ LAST_WORDS_S: Final = 5.0
 async def serve(settings: config.Settings, catalogue: Catalogue) -> None:
     """Run the daemon until SIGTERM, SIGINT or a `stop` request.
 
-    Raises Occupied when another daemon holds the socket, InferenceError when the place cannot be used, RuntimeError when
-    the I/O thread broke.
+    Raises Occupied when another daemon holds the place, Wrong or InferenceError when it cannot be used, RuntimeError when
+    the I/O thread broke; whatever it raises, running requests had their time to end before.
     """
-    runtime_dir = settings.socket.parent if settings.socket else address.runtime_dir(create=True)
-    socket = settings.socket or runtime_dir / address.SOCKET_NAME
-    address.check_length(address.check_directory(runtime_dir) / socket.name)
-    with taken(socket):
-        async with asyncio.TaskGroup() as tasks:
-            daemon = Daemon(settings, catalogue, socket, tasks)
-            await daemon.open()
+    try:
+        with taken(_socket(settings)) as socket:
+            await _serve_at(socket, settings, catalogue)
+    except ExceptionGroup as broken:
+        raise broken.exceptions[0] from broken  # what ended it; the others are its consequences
+
+
+def _socket(settings: config.Settings) -> Path:
+    """Return the path of the apps' socket, in a directory that is there and ours alone."""
+    socket = settings.socket or address.runtime_dir(create=True) / address.SOCKET_NAME
+    with config.usable(socket.parent):
+        socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return address.check_length(address.check_directory(socket.parent) / socket.name)
+
+
+async def _serve_at(socket: Path, settings: config.Settings, catalogue: Catalogue) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        daemon = Daemon(settings, catalogue, socket, tasks)
+        await daemon.open()
+        try:
             async with daemon.running():
                 await daemon.wait()
+        finally:
             await daemon.close()
 
 
@@ -80,14 +94,17 @@ class Daemon:
         self._instance = secrets.token_hex(16)
         self._started_s = time.monotonic()
         self._stop = asyncio.Event()
-        self._grace_s = settings.drain_s
+        """Somebody wants the daemon to end, or to end sooner than before."""
+        self._drain_until_s = float("inf")
         self._loop = asyncio.get_running_loop()
 
     async def open(self) -> None:
         """Put the rooms together and let apps in. Reading the store takes milliseconds, in a worker thread."""
-        store = await asyncio.to_thread(Store, config.models_dir(self._settings))
+        models_dir, state_dir = config.models_dir(self._settings), config.state_dir(self._settings)
+        with config.usable(models_dir):
+            store = await asyncio.to_thread(Store, models_dir)
         first_life = Life(int(time.time()) * LIVES_PER_SECOND)
-        self._cluster = Cluster(self._socket.parent, config.state_dir(self._settings), self._settings.keeper)
+        self._cluster = Cluster(self._socket.parent, state_dir, self._settings.keeper)
         self._attendants = Attendants(first_life)
         self._supervisor = supervisor = Supervisor(
             self._catalogue, self._cluster, self._attendants, self._settings.default_model
@@ -159,37 +176,53 @@ class Daemon:
 
     async def wait(self) -> None:
         """Return when the daemon is to stop. Raises RuntimeError when it cannot go on."""
-        stop = self._loop.create_task(self._stop.wait())
-        try:
-            await asyncio.wait((stop, self._supervisor.failure), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stop.cancel()
+        await self._first(self._stop.wait(), limit_s=None)
         if self._supervisor.failure.done():
             self._supervisor.failure.result()
 
     def stop(self, grace_s: float | None) -> None:
-        """Begin to end: nothing new is taken, what runs may go on for `grace_s` (None: as configured)."""
-        self._grace_s = self._settings.drain_s if grace_s is None else grace_s
+        """Begin to end: nothing new is taken, what runs may go on for `grace_s` (None: as configured).
+
+        Told again, it can only bring the end forward.
+        """
+        limit_s = self._settings.drain_s if grace_s is None else grace_s
+        self._drain_until_s = min(self._drain_until_s, time.monotonic() + limit_s)
         self._supervisor.requests.is_draining = True
         self._wires.post([Farewell("the daemon is stopping", int(BACK_IN_S * 1000))])
         self._stop.set()
 
     async def _drain(self) -> None:
-        log.info("draining", unfinished=len(self._supervisor.requests.work), grace_s=self._grace_s)
-        self._supervisor.pulls.stop()
-        await self._idle(self._grace_s)
-        self._supervisor.end_all(time.monotonic())
-        await self._idle(LAST_WORDS_S)
+        if not self._stop.is_set():  # it ends because something broke
+            self.stop(None)
+        supervisor = self._supervisor
+        supervisor.pulls.stop()
+        while (left_s := self._drain_until_s - time.monotonic()) > 0 and not self._is_idle:
+            log.info("draining", unfinished=len(supervisor.requests.work), left_s=round(left_s, 1))
+            self._stop.clear()
+            await self._first(supervisor.requests.idle(), self._stop.wait(), limit_s=left_s)
+        supervisor.end_all(time.monotonic())
+        if not self._is_idle:
+            await self._first(supervisor.requests.idle(), limit_s=LAST_WORDS_S)
+        supervisor.cut_off()
         await self._cluster.leave()
 
-    async def _idle(self, limit_s: float) -> None:
-        """Return when no request is unfinished, or after `limit_s`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limit_s):
-                await self._supervisor.requests.idle()
+    @property
+    def _is_idle(self) -> bool:
+        """Whether there is no request whose end could be waited for."""
+        return not len(self._supervisor.requests.work) or self._supervisor.failure.done()
+
+    async def _first(self, *events: Coroutine[None, None, object], limit_s: float | None) -> None:
+        """Return when one of these has come, when the wires broke, or after `limit_s`."""
+        waits = [self._loop.create_task(event) for event in events]
+        try:
+            ends: list[asyncio.Future[Any]] = [*waits, self._supervisor.failure]
+            await asyncio.wait(ends, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def close(self) -> None:
-        """End what is left without its actors, and close the wires."""
+        """Hear nothing more, and close the wires."""
         self._supervisor.close()
         await asyncio.to_thread(self._wires.stop)
         log.info("stopped")
@@ -214,7 +247,7 @@ class Daemon:
             uptime_s=time.monotonic() - self._started_s,
             socket=str(self._socket),
             keeper=self._cluster.state,
-            draining=self._stop.is_set(),
+            draining=self._supervisor.requests.is_draining,
             requests_total=self._supervisor.requests.total,
             events_total=self._board.events_total,
         )

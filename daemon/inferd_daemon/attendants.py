@@ -42,8 +42,8 @@ class Attendants:
 
     def due(self, now_s: float) -> list[tuple[Life, Kind]]:
         """Return the attendants to start now, with their new lives."""
-        kinds = [kind for kind, due_s in self._due_s.items() if due_s <= now_s and self._next < self._end]
-        return [(self._begin(kind), kind) for kind in kinds]
+        kinds = [kind for kind, due_s in self._due_s.items() if due_s <= now_s]
+        return [(self._begin(kind), kind) for kind in kinds[: self._end - self._next]]
 
     def _begin(self, kind: Kind) -> Life:
         del self._due_s[kind]

@@ -95,7 +95,7 @@ class Cluster:
         try:
             while not self._leaving.is_set() and not self._is_found():
                 started_s = time.monotonic()
-                code = await self._live()
+                code = await self._live_if_can()
                 self._close_pipe()
                 self.lost()
                 pause_s = next_pause_s(pause_s, time.monotonic() - started_s)
@@ -118,6 +118,14 @@ class Cluster:
         except TimeoutError:
             log.warning("keeper_killed", after_s=LEAVE_S)
             process.kill()
+
+    async def _live_if_can(self) -> int | None:
+        """Return the exit code of the next keeper; None when none could be started, which may pass."""
+        try:
+            return await self._live()
+        except OSError as refused:  # no memory for a process, no descriptor, no room for a log
+            log.warning("keeper_not_started", reason=str(refused))
+            return None
 
     async def _live(self) -> int:
         """Start a keeper and return its exit code."""

@@ -9,16 +9,29 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from inferd.messages.control import Priority
 
-AnyPath = Annotated[Path, Strict(strict=False)]
+
+def _full(path: Path) -> Path:
+    """Return a path that means the same wherever the daemon was started."""
+    try:
+        full = path.expanduser()
+    except RuntimeError as homeless:
+        raise ValueError(str(homeless)) from None
+    if not full.is_absolute():
+        raise ValueError(f"expected an absolute path or one below ~, got {path}")
+    return full
+
+
+FullPath = Annotated[Path, Strict(strict=False), AfterValidator(_full)]
 """TOML has no paths, so a string becomes one; everything else must have its own type."""
 
 
@@ -51,11 +64,11 @@ class Settings(BaseSettings):
         env_prefix="INFERD_", env_nested_delimiter="__", extra="forbid", frozen=True, strict=True
     )
 
-    socket: AnyPath | None = None
+    socket: FullPath | None = None
     """The apps' socket; None: `inferd.sock` in the runtime directory."""
-    state_dir: AnyPath | None = None
+    state_dir: FullPath | None = None
     """Where state and logs are kept; None: `$XDG_STATE_HOME/inferd`."""
-    models_dir: AnyPath | None = None
+    models_dir: FullPath | None = None
     """Where model files are kept; None: `$XDG_DATA_HOME/inferd/models`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["logfmt", "json"] = "logfmt"
@@ -145,17 +158,27 @@ def known_keys() -> tuple[str, ...]:
 
 
 def state_dir(settings: Settings) -> Path:
-    """Return the state directory, made if need be, 0700."""
+    """Return the state directory; if there is none it is made, 0700. Raises Wrong."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return _private(settings.state_dir or Path(base) / "inferd")
 
 
 def models_dir(settings: Settings) -> Path:
-    """Return the model directory, made if need be, 0700."""
+    """Return the model directory; if there is none it is made, 0700. Raises Wrong."""
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return _private(settings.models_dir or Path(base) / "inferd" / "models")
 
 
+@contextmanager
+def usable(folder: Path) -> Iterator[None]:
+    """Raise Wrong, with the folder, for whatever the operating system refuses in the block."""
+    try:
+        yield
+    except OSError as refused:
+        raise Wrong(f"the folder {folder} cannot be used: {refused}") from refused
+
+
 def _private(path: Path) -> Path:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with usable(path):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path

@@ -18,7 +18,9 @@ from inferd.messages.reports import App, DaemonReport, Model
 from inferd_daemon.catalogue import ModelId, PackageSource
 from inferd_daemon.crossing import Order, Tell
 from inferd_daemon.lifecycle import PullWanted, State, UnloadWanted, View
+from inferd_daemon.refusal import own_fault
 from inferd_daemon.requests import as_event
+from inferd_daemon.telemetry import report
 
 if TYPE_CHECKING:
     import asyncio
@@ -57,8 +59,6 @@ class Desk:
         self._post = post
         self._stop = stop
         self._identity = identity
-        self._watchers: dict[ModelId, list[tuple[int, type[Pulled | Unloaded]]]] = {}
-        """Requests that wait for a pull or an unload."""
 
     def answer(self, work: Work) -> None:
         """Serve one request."""
@@ -68,9 +68,9 @@ class Desk:
             case Status():
                 self._later(work, self._report)
             case Pull(name):
-                self._watch(work, name, Pulled)
+                self._begin(work, name, PullWanted)
             case Unload(name):
-                self._watch(work, name, Unloaded)
+                self._begin(work, name, UnloadWanted)
             case Stop(grace_ms):
                 self._requests.conclude(work.stream, Stopping())
                 self._stop(grace_ms / 1000)
@@ -81,8 +81,13 @@ class Desk:
 
     def _later(self, work: Work, make: Callable[[], ModelList | StatusReport]) -> None:
         async def run() -> None:
-            await self._meter.refresh()
-            self._requests.conclude(work.stream, make())
+            try:
+                await self._meter.refresh()
+                event: Terminal = make()
+            except Exception as bug:  # noqa: BLE001 - in a task of the root group it would end the daemon
+                report(bug, work.request.op)
+                event = own_fault(bug)
+            self._requests.conclude(work.stream, event)
 
         self._tasks.create_task(run(), name=f"answer {work.trace_id}")
 
@@ -90,9 +95,9 @@ class Desk:
         return ModelList(tuple(self.row(schema) for schema in self._catalogue.schemas))
 
     def _report(self) -> StatusReport:
-        report = self._identity()
+        identity = self._identity()
         apps = tuple(App(app.key.name, app.key.uid, app.peer.pid, app.inflight) for app in self._requests.apps.values())
-        return StatusReport(replace(report, models=self._list().models, apps=apps, processes=self._meter.rows))
+        return StatusReport(replace(identity, models=self._list().models, apps=apps, processes=self._meter.rows))
 
     def row(self, schema: Schema) -> Model:
         """Return a model as it is now."""
@@ -107,7 +112,7 @@ class Desk:
             weights_ready=view.state in HERE,
             capabilities=schema.capabilities,
             context_tokens=(capacity.context_tokens if capacity else schema.context_tokens) or 0,
-            size_bytes=schema.source.size_bytes if isinstance(schema.source, PackageSource) else 0,
+            size_bytes=_size_bytes(schema),
             memory_bytes=self._meter.memory_of(view.pid) if view.pid else 0,
             engine=schema.engine,
             pid=view.pid,
@@ -122,42 +127,47 @@ class Desk:
 
     # --- pulls and unloads
 
-    def _watch(self, work: Work, name: str, end: type[Pulled | Unloaded]) -> None:
+    def _begin(self, work: Work, name: str, wanted: type[PullWanted | UnloadWanted]) -> None:
         try:
             schema = self._catalogue.find(name)
         except InferenceError as unknown:
             self._requests.conclude(work.stream, as_event(unknown))
             return
-        self._watchers.setdefault(schema.id, []).append((work.stream, end))
-        wanted = PullWanted(schema.id) if end is Pulled else UnloadWanted(schema.id)
-        self._fleet.step(wanted, time.monotonic())
+        self._fleet.step(wanted(schema.id), time.monotonic())
+
+    def _watching(self, model: ModelId, kind: type[Pull | Unload]) -> list[Work]:
+        """Return the requests that wait for a model's files, or for the end of its process."""
+        asked = [(work, work.operation) for work in self._requests.work]
+        return [
+            work
+            for work, operation in asked
+            if isinstance(operation, kind) and self._catalogue.find(operation.name).id == model
+        ]
 
     def pull_moved(self, model: ModelId, progress: PullProgress) -> None:
         """Show a download's progress to those who wait for it."""
         now_s = time.monotonic()
-        for stream, end in self._watchers.get(model, ()):
-            work = self._requests.work.get(stream)
-            if end is Pulled and work is not None:
-                work.progressed_s = now_s
-                self._post([Tell(stream, progress)])
+        for work in self._watching(model, Pull):
+            work.progressed_s = now_s
+            self._post([Tell(work.stream, progress)])
 
     def announced(self, view: View) -> None:
         """Answer those whose pull or unload this state completes."""
         if view.life == 0:
-            self._answer_watchers(view.model, Unloaded, Unloaded(str(view.model)))
+            self._answer(view.model, Unload, Unloaded(str(view.model)))
         if view.state not in (State.ABSENT, State.PULLING):
-            size_bytes = self.row(self._catalogue.find(str(view.model))).size_bytes
-            self._answer_watchers(view.model, Pulled, Pulled(str(view.model), size_bytes))
+            schema = self._catalogue.find(str(view.model))
+            self._answer(view.model, Pull, Pulled(str(view.model), _size_bytes(schema)))
 
     def waiters_failed(self, model: ModelId, error: Error) -> None:
         """End the pulls of a model that cannot be had."""
-        self._answer_watchers(model, Pulled, error)
+        self._answer(model, Pull, error)
 
-    def _answer_watchers(self, model: ModelId, end: type[Pulled | Unloaded], event: Terminal) -> None:
-        watchers = self._watchers.pop(model, [])
-        rest = [one for one in watchers if one[1] is not end]
-        if rest:
-            self._watchers[model] = rest
-        for stream, kind in watchers:
-            if kind is end:
-                self._requests.conclude(stream, event)
+    def _answer(self, model: ModelId, kind: type[Pull | Unload], event: Terminal) -> None:
+        for work in self._watching(model, kind):
+            self._requests.conclude(work.stream, event)
+
+
+def _size_bytes(schema: Schema) -> int:
+    """Return the size of a model's file, 0 while it is unknown."""
+    return schema.source.size_bytes if isinstance(schema.source, PackageSource) else 0

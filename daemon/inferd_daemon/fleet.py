@@ -19,6 +19,7 @@ from inferd_daemon.catalogue import ModelId
 from inferd_daemon.crossing import Expect, Fence, Order, Serve, ToActor
 from inferd_daemon.ids import Life
 from inferd_daemon.lifecycle import State
+from inferd_daemon.telemetry import survived
 
 if TYPE_CHECKING:
     from inferd.messages.events import Error
@@ -78,9 +79,20 @@ class Fleet:
         try:
             while self._inbox:
                 for command in self.lifecycle.step(self._inbox.popleft(), now_s):
-                    self._carry_out(command, now_s)
+                    with survived(type(command).__name__):  # the commands behind it are about other requests, too
+                        self._carry_out(command, now_s)
         finally:
             self._is_stepping = False
+
+    def give_up(self, life: Life, reason: str, now_s: float) -> None:
+        """End a process that cannot be spoken to, and its streams at once; it is killed until it is known to be gone."""
+        self.step(life_of.Hung(life, reason), now_s)
+        self.fence(life, now_s)
+
+    def fence(self, life: Life, now_s: float) -> None:
+        """Have nothing of this life count any more, and end its streams. Harmless when repeated."""
+        self._post([Fence(life), ToActor(KEEPER, actors.Kill(life))])
+        self._audience.life_ended(life, now_s)
 
     def heard(self, life: int, message: object, now_s: float) -> None:
         """Take what an actor, or the keeper, said about a life."""
@@ -102,9 +114,7 @@ class Fleet:
             case life_of.OrderKill(life):
                 self._post([ToActor(KEEPER, actors.Kill(life))])
             case life_of.Fence(life):
-                log.warning("fenced", life=life)
-                self._post([Fence(life), ToActor(KEEPER, actors.Kill(life))])
-                self._audience.life_ended(life, now_s)
+                self.fence(life, now_s)
             case life_of.Announce(view):
                 self._announce(view, now_s)
             case life_of.ShowProgress(model, progress, phase):
@@ -116,7 +126,7 @@ class Fleet:
                 assert_never(command)
 
     def _announce(self, view: life_of.View, now_s: float) -> None:
-        log.info(str(view.state), model=str(view.model), life=view.life or None)
+        log.info(str(view.state), model=str(view.model), life=view.life or None, reason=view.reason or None)
         self._post([Serve(str(view.model), view.life if view.state is State.READY else 0)])
         self._audience.announced(view, now_s)
 
@@ -129,6 +139,9 @@ class Fleet:
             path = self._store.path(schema)
         except LoadFailed as failed:
             self._inbox.append(life_of.LoadFailed(life, "file_missing", failed.message))
+            return
+        except OSError as failed:
+            self._inbox.append(life_of.LoadFailed(life, "engine", f"its file cannot be looked at: {failed}"))
             return
         load = actors.Load(str(model), schema.engine, str(path or ""), dict(schema.engine_options))
         self._post([ToActor(life, load)])

@@ -21,8 +21,9 @@ from inferd_daemon import admission, config, crossing, scheduler
 from inferd_daemon.crossing import AskProgress, Conclude, Dispatch, EndAtActor, Order, Tell
 from inferd_daemon.ids import AppKey, Life, StreamNo
 from inferd_daemon.lifecycle import State, View
-from inferd_daemon.refusal import refusal
+from inferd_daemon.refusal import own_fault, refusal
 from inferd_daemon.session import Peer
+from inferd_daemon.telemetry import survived
 from inferd_daemon.timers import Timers
 from inferd_daemon.work import ALL, Ending, Work, WorkTable
 
@@ -219,11 +220,12 @@ class Requests:
             return
         service, app = self._services[work.model], self.apps[work.session]
         load_s = max(0.0, service.ready_s - max(work.arrived_s, service.load_began_s))
-        self.work.dispatch(work, service.life, now_s)
+        self.work.dispatch(work, service.life)
         submit = Submit(
             stream=stream,
             session=work.session,
             app_session=app.app_session,
+            app=app.key.name,
             trace_id=work.trace_id,
             priority=work.request.priority,
             salt=f"{app.key.uid}/{app.key.name}",
@@ -253,14 +255,18 @@ class Requests:
         """Serve a model that became ready; stop serving one that is not."""
         model = view.model
         if view.state is State.READY and view.capacity is not None:
-            began_s = self._loading_since_s.pop(model, now_s)
-            self._services[model] = Service(Life(view.life), began_s, now_s)
+            self._note_service(model, Life(view.life), now_s)
             capacity = view.capacity
             self._schedule(scheduler.ModelReady(model, capacity.slots, capacity.can_park), now_s)
             return
         if view.state is State.LOADING:
             self._loading_since_s.setdefault(model, now_s)
         self._schedule(scheduler.ModelNotReady(model), now_s)
+
+    def _note_service(self, model: ModelId, life: Life, now_s: float) -> None:
+        known = self._services.get(model)
+        if known is None or known.life != life:  # else it is told again, and was not loaded just now
+            self._services[model] = Service(life, self._loading_since_s.pop(model, now_s), now_s)
 
     def load_moved(self, model: ModelId, progress: float, phase: str, now_s: float) -> None:
         """Show a load's progress to those who wait for it."""
@@ -272,17 +278,13 @@ class Requests:
         self._schedule(scheduler.WaitersRefused(model), now_s, error)
 
     def life_ended(self, life: Life, now_s: float) -> None:
-        """End everything that a dead actor was working on; nothing more is dispatched to it."""
+        """End everything that a dead or hung actor was working on; nothing more is dispatched to it."""
         for model, service in tuple(self._services.items()):
             if service.life == life:
                 del self._services[model]
                 self._schedule(scheduler.ModelNotReady(model), now_s)
         for work in self.work.of_life(life):
-            died = f"the process of {work.model} died while it worked on this request; ask again: the next life answers"
-            event: Terminal = refusal(ModelFailed, died, life=life)
-            if work.ending is not None and work.ending != "deadline":
-                event = Cancelled(work.ending)
-            self.conclude(work.stream, event)
+            self.conclude(work.stream, _forsaken(work))
             self._schedule(scheduler.Ended(StreamNo(work.stream), 0), now_s)
 
     # --- ends
@@ -303,15 +305,23 @@ class Requests:
             self.conclude(work.stream, event)
             self._schedule(scheduler.Withdrawn(StreamNo(work.stream)), now_s)
         elif work.ending is None:
-            work.ending, work.ending_s = reason, now_s
+            work.ending = reason
             self._timers.set(work.stream, now_s + END_LIMIT_S)
             if reason != "app":  # the app's own cancel has gone to the actor already
                 self._post([EndAtActor(work.stream, reason)])
 
     def conclude(self, stream: int, event: Terminal) -> None:
-        """Send the terminal event of a request that no living actor works on."""
+        """Send the terminal event of a request that no actor works on, or one that is not heard any more."""
         if self._forget(stream) is not None:
             self._post([Conclude(stream, event)])
+
+    def broke(self, stream: int, bug: Exception, now_s: float) -> None:
+        """End a request at whose arrival a bug of ours struck, unless it came as far as to an actor."""
+        work = self.work.get(stream)
+        if work is None or not work.life:
+            self._forget(stream)
+            self._post([Conclude(stream, own_fault(bug))])
+            self._schedule(scheduler.Withdrawn(StreamNo(stream)), now_s)
 
     def _forget(self, stream: int) -> Work | None:
         work = self.work.end(stream)
@@ -342,7 +352,8 @@ class Requests:
         for stream in self._timers.take(now_s):
             work = self.work.get(stream)
             if work is not None:
-                self._look_after(work, now_s)
+                with survived("a look at a request"):  # the others are due, too
+                    self._look_after(work, now_s)
         self._schedule(scheduler.Ticked(), now_s)
 
     def _look_after(self, work: Work, now_s: float) -> None:
@@ -401,6 +412,19 @@ def _expired(work: Work, now_s: float) -> Error:
         f"{work.timeout_s:g} s: ask with a longer timeout_s, or at a quieter time"
     )
     return refusal(DeadlineExceeded, text, waited_s=round(waited_s, 3), timeout_s=work.timeout_s)
+
+
+def _forsaken(work: Work) -> Terminal:
+    """Return the end of a request whose actor cannot end it: for the reason that the actor was told, if there is one."""
+    match work.ending:
+        case None:
+            text = f"the process of {work.model} died or hung while it worked on this request; the next life answers: ask again"
+            return refusal(ModelFailed, text, life=work.life)
+        case "deadline":
+            text = f"nothing progressed for {work.timeout_s:g} s, and the process of {work.model} hangs: ask again"
+            return refusal(DeadlineExceeded, text, timeout_s=work.timeout_s, life=work.life)
+        case reason:
+            return Cancelled(reason)
 
 
 def _cost_tokens(facts: Facts) -> int:

@@ -46,6 +46,8 @@ class Stream:
     """The actor that serves it; 0 while none does."""
     frames: Sequence[Frame] | None = None
     """The request as it came, kept until an actor gets it."""
+    early: list[Sequence[Frame]] = field(default_factory=list)
+    """Uplink messages and cancels that came before an actor had the request."""
 
     @property
     def open_events(self) -> int:

@@ -22,6 +22,7 @@ from inferd_daemon.catalogue import Catalogue, ModelId, Schema
 from inferd_daemon.crossing import Fact, ToActor
 from inferd_daemon.fleet import KEEPER, Fleet, spawn_orders
 from inferd_daemon.ids import Life
+from inferd_daemon.telemetry import report, survived
 
 if TYPE_CHECKING:
     from inferd.errors import InferenceError
@@ -36,6 +37,9 @@ log = structlog.get_logger()
 SILENT_LIMIT_S: Final = 60.0
 """A life with work that gives no sign for this long hangs: signs come every second, but not inside one long prefill step
 of a slow machine."""
+
+AFTER_BUG_S: Final = 1.0
+"""Until the clock rings again after a bug in what it rang for: what is due stays due, and must not be tried in circles."""
 
 
 class Supervisor:
@@ -68,12 +72,21 @@ class Supervisor:
     # --- facts
 
     def hear(self, facts: Sequence[Fact]) -> None:
-        """Take a batch of facts, in order."""
+        """Take a batch of facts, in order.
+
+        A bug in one of them must cost neither the others in the batch nor the clock: it is logged, and the request that
+        it was about ends. Ending the daemon instead would end every request, and the next one would meet the same bug.
+        """
         now_s = time.monotonic()
         if self._is_closed:
             return
         for fact in facts:
-            self._hear(fact, now_s)
+            try:
+                self._hear(fact, now_s)
+            except Exception as bug:  # noqa: BLE001 - see above
+                report(bug, type(fact).__name__)
+                if isinstance(fact, crossing.Arrived):
+                    self.requests.broke(fact.stream, bug, now_s)
         self._set_timer()
 
     def _hear(self, fact: Fact, now_s: float) -> None:
@@ -127,10 +140,10 @@ class Supervisor:
         self._alive_s.pop(life, None)
         if life == KEEPER:
             self._keeper_down("its connection closed", now_s)
-        elif self._attendants.is_one(life):
-            return
+        elif self.fleet.lifecycle.model_of(life) is None:
+            return  # an attendant, whose end the keeper tells; or a life that has ended
         elif self._cluster.state == "ready":
-            self._post([ToActor(KEEPER, actors.Kill(life))])  # answered by `Died` once the process is really gone
+            self.fleet.give_up(life, "its connection closed", now_s)  # gone once the keeper says `died`
         else:
             self.fleet.step(lifecycle.Gone(life, "its connection closed"), now_s)
 
@@ -184,7 +197,8 @@ class Supervisor:
 
     def _pulled(self, model: ModelId, error: InferenceError | None) -> None:
         event = lifecycle.Pulled(model) if error is None else lifecycle.PullFailed(model, error.message)
-        self.fleet.step(event, time.monotonic())
+        with survived("the end of a pull"):  # in a task of the root group it would end the daemon
+            self.fleet.step(event, time.monotonic())
         self._set_timer()
 
     def pull_moved(self, model: ModelId, progress: PullProgress) -> None:
@@ -210,7 +224,7 @@ class Supervisor:
     def hung(self, life: Life, reason: str, now_s: float) -> None:
         """This life did not do what it was told."""
         log.warning("hung", life=life, reason=reason)
-        self.fleet.step(lifecycle.Hung(life, reason), now_s)
+        self.fleet.give_up(life, reason, now_s)
 
     def default_model(self) -> str:
         """Return the model of requests that name none: the configured one, the only one stored, or the starter."""
@@ -238,12 +252,20 @@ class Supervisor:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None
-        if due_s is not None:
+        if due_s is not None and not self._is_closed:
             delay_s = max(0.0, due_s - time.monotonic())
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._ticked)
 
     def _ticked(self) -> None:
-        now_s = time.monotonic()
+        try:
+            self._look_around(time.monotonic())
+        except Exception as bug:  # noqa: BLE001 - without its clock no request would have a deadline
+            report(bug, "tick")
+            self._timer = asyncio.get_running_loop().call_later(AFTER_BUG_S, self._ticked)
+        else:
+            self._set_timer()
+
+    def _look_around(self, now_s: float) -> None:
         self.requests.ticked(now_s)
         self.fleet.step(lifecycle.Ticked(), now_s)
         self._start_attendants(now_s)
@@ -251,7 +273,6 @@ class Supervisor:
             if now_s - seen_s >= SILENT_LIMIT_S and self.requests.work.of_life(life):
                 self._alive_s[life] = now_s
                 self.hung(life, f"no sign of life for {now_s - seen_s:.0f} s with work in flight", now_s)
-        self._set_timer()
 
     # --- the end
 
@@ -264,10 +285,14 @@ class Supervisor:
                 self.fleet.step(lifecycle.UnloadWanted(schema.id), now_s)
         self._set_timer()
 
-    def close(self) -> None:
-        """End what no actor has ended, and stop the clock."""
+    def cut_off(self) -> None:
+        """End the requests that no actor has ended; those are not heard any more, and are about to be killed."""
         for work in self.requests.work:
             self.requests.conclude(work.stream, Cancelled("shutdown"))
+
+    def close(self) -> None:
+        """End what is left, hear nothing more, and stop the clock."""
+        self.cut_off()
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None

@@ -18,6 +18,7 @@ from inferd import wire
 from inferd.errors import InferenceError, InvalidRequest, ModelNotFound, ProtocolError
 from inferd.messages import control
 from inferd.messages.events import Error, State, Terminal
+from inferd.strict import FieldError
 from inferd_actors import messages as actors
 from inferd_daemon import crossing
 from inferd_daemon.crossing import Frames
@@ -25,6 +26,12 @@ from inferd_daemon.session import Peer, Session, Stream
 
 MAX_OFFENCES: Final = 8
 """Malformed messages from one connection before it is closed: a confused client may err, a fuzzer need not be heard."""
+MAX_EARLY: Final = 8
+"""Messages like `finish` that are kept for a request until an actor has it, and one cancel more: honest apps send one or
+two."""
+KEEPER_WORDS: Final = (actors.KeeperReady, actors.KeeperTrouble, actors.Spawned, actors.Died)
+"""What only the keeper may say: it concerns other lives than the speaker's own."""
+PONG: Final = wire.table((control.Pong,))
 KEEPER_LIFE: Final = 0
 """The keeper has no life number of its own; models start at 1."""
 
@@ -93,7 +100,7 @@ class Switchboard:
         if isinstance(message, control.Hello):
             self._greet(peer_id, peer, message)
         elif session is None:
-            self._refuse(peer_id, "protocol_error", "say hello first")
+            self._offended(peer_id, None, ProtocolError("say hello first"))
         elif session.peer != peer:
             self._refuse(peer_id, "permission_denied", "this connection belongs to another process")
         else:
@@ -117,8 +124,7 @@ class Switchboard:
         if problem:
             self._refuse(peer_id, "version_mismatch", problem)
             return
-        if peer_id in self._by_peer:
-            self.app_gone(peer_id)
+        self._end_session(peer_id)
         session = Session(next(self._numbers), peer_id, peer, hello.app, hello.app_session, self._welcome.limits)
         self._sessions[session.number] = self._by_peer[peer_id] = session
         self._send_app(peer_id, wire.encode(self._welcome), control_first=True)
@@ -135,13 +141,13 @@ class Switchboard:
             case control.Feed() | control.Finish() | control.Pause() | control.Resume() | control.Played():
                 stream = session.streams.get(message.request)
                 if stream is not None:
-                    self._forward(stream, frames)
+                    self._uplink(session, stream, message, frames)
             case control.Reattach():
                 self._reattach(session, message)
             case control.Ping():
                 self._ping(session, message, frames)
             case control.Goodbye():
-                self.app_gone(session.peer_id)
+                self._end_session(session.peer_id)
             case _:
                 self._refuse(session.peer_id, "protocol_error", f"{wire.tag(type(message))} is not for the daemon")
 
@@ -194,9 +200,23 @@ class Switchboard:
 
     def _cancel(self, session: Session, cancel: control.Cancel, frames: Frames) -> None:
         stream = session.streams.get(cancel.request)
-        if stream is not None:
+        if stream is None:
+            return
+        if stream.life:
             self._forward(stream, frames)
-            self.facts.append(crossing.CancelAsked(stream.number))
+        elif len(stream.early) <= MAX_EARLY:  # the loop may be dispatching it just now: its actor must hear of it, too
+            stream.early.append(frames)
+        self.facts.append(crossing.CancelAsked(stream.number))
+
+    def _uplink(self, session: Session, stream: Stream, message: control.Streamwise, frames: Frames) -> None:
+        """Pass an uplink message on, or keep it for the actor that will serve the stream; data needs a window first."""
+        if stream.life:
+            self._forward(stream, frames)
+        elif isinstance(message, control.Feed) or len(stream.early) >= MAX_EARLY:
+            text = f"request {stream.request} is not being served yet, so nothing may be fed: wait for `granted`"
+            self._refuse(session.peer_id, InvalidRequest.code, text)
+        else:
+            stream.early.append(frames)
 
     def _forward(self, stream: Stream, frames: Frames) -> None:
         """Pass the app's message to the stream's actor, unopened; before dispatch there is nobody to pass it to."""
@@ -233,6 +253,10 @@ class Switchboard:
     def app_gone(self, peer_id: bytes) -> None:
         """Forget a connection; its streams stay until the loop or their actors end them, unheard."""
         self._offences.pop(peer_id, None)
+        self._end_session(peer_id)
+
+    def _end_session(self, peer_id: bytes) -> None:
+        """Forget an app, but not its offences: another hello on the same connection makes nobody a new peer."""
         session = self._by_peer.pop(peer_id, None)
         if session is not None:
             del self._sessions[session.number]
@@ -250,12 +274,9 @@ class Switchboard:
             elif route.kind == actors.KIND_EVENTS:
                 self._pass_events(actor, route, frames, now_s)
             elif route.kind == actors.KIND_PONG:
-                session = self._sessions.get(route.session)
-                if session is not None:
-                    self._send_app(session.peer_id, frames[1:], control_first=True)
+                self._pass_pong(route.session, frames[1:])
             else:
-                message = wire.decode(frames[1:], actors.FROM_ACTOR)
-                self.facts.append(crossing.ActorSaid(actor.life, message))
+                self._actor_speaks(actor, wire.decode(frames[1:], actors.FROM_ACTOR))
         except InferenceError as wrong:
             self.sends.append(Kick(to_app=False, peer_id=peer_id, reason=wrong.message))
 
@@ -269,26 +290,47 @@ class Switchboard:
             raise ProtocolError(f"life {hello.life} speaks protocol {hello.protocol}, not {control.PROTOCOL_VERSION}")
         if peer.pid not in (0, hello.pid):
             raise ProtocolError(f"the hello names pid {hello.pid}, the kernel says {peer.pid}")
+        earlier = self._lives.get(hello.life)
+        if earlier is not None:  # it connected anew, and its old line has not been seen to close
+            self.actor_gone(earlier.peer_id)
+            self.sends.append(Kick(to_app=False, peer_id=earlier.peer_id, reason=f"life {hello.life} connected anew"))
         self._actors[peer_id] = self._lives[hello.life] = ActorPeer(peer_id, hello.life, hello.kind)
         self._send_actor(hello.life, actors.ActorWelcome(self._welcome.instance))
         self.facts.append(crossing.ActorCame(hello))
 
+    def _pass_pong(self, number: int, frames: Frames) -> None:
+        """Pass a pong on, opened: an actor may say nothing else to an app whose streams it does not serve."""
+        wire.decode(frames, PONG)
+        session = self._sessions.get(number)
+        if session is not None:
+            self._send_app(session.peer_id, frames[:1], control_first=True)
+
+    def _actor_speaks(self, actor: ActorPeer, message: object) -> None:
+        if isinstance(message, KEEPER_WORDS) and actor.life != KEEPER_LIFE:
+            raise ProtocolError(f"life {actor.life} says {wire.tag(type(message))}, which is the keeper's to say")
+        self.facts.append(crossing.ActorSaid(actor.life, message))
+
     def _pass_events(self, actor: ActorPeer, route: actors.Route, frames: Frames, now_s: float) -> None:
         ends = [row for row in route.rows if row.is_terminal]
         body = 1 + len(ends)
-        session = self._sessions.get(route.session)
         for row in route.rows:
             stream = self._streams.get(row.stream)
             if stream is None or stream.life != actor.life or stream.session != route.session:
                 raise ProtocolError(f"life {actor.life} sent events of stream {row.stream}, which is not its own")
+        facts = [_facts(frame) for frame in frames[1:body]]
+        if len(frames) <= body or len({row.stream for row in route.rows}) < len(route.rows):
+            raise ProtocolError(f"life {actor.life} sent rows that its frames do not bear out")
+        session = self._sessions.get(route.session)
+        for row in route.rows:
+            stream = self._streams[row.stream]
             stream.last_seq = max(stream.last_seq, row.last_seq)
             stream.progressed_s = now_s
             self.events_total += row.n_events
         if session is not None:
             self._send_app(session.peer_id, frames[body:])
-        for row, facts in zip(ends, frames[1:body], strict=True):
+        for row, fact in zip(ends, facts, strict=True):
             self._close(self._streams[row.stream])
-            self.facts.append(crossing.Ended(row.stream, wire.from_fields(wire.unpack(facts), actors.Facts)))
+            self.facts.append(crossing.Ended(row.stream, fact))
 
     def actor_gone(self, peer_id: bytes) -> None:
         """Forget an actor's connection; the loop decides what becomes of its streams."""
@@ -343,7 +385,7 @@ class Switchboard:
             return
         session = self._sessions.get(stream.session)
         if session is not None:
-            self._send_events(session, [wire.pack_event(stream.request, stream.last_seq + 1, event)])
+            self._send_events(session, [_packed_end(stream, event)])
         self._close(stream)
 
     def _dispatch(self, order: crossing.Dispatch) -> None:
@@ -353,7 +395,9 @@ class Switchboard:
         submit = replace(order.submit, limit_seq=stream.limit_seq, limit_bytes=stream.limit_bytes)
         stream.life = order.life
         self._send_actor(order.life, submit, stream.frames or ())
-        stream.frames = None
+        for frames in stream.early:
+            self._forward(stream, frames)
+        stream.frames, stream.early = None, []
 
     def _fence(self, life: int) -> None:
         self._expected.pop(life, None)
@@ -396,6 +440,23 @@ class Switchboard:
 @functools.lru_cache(maxsize=1024)  # as many as an uid may have connections
 def _ping_front(session: int) -> tuple[bytes, ...]:
     return tuple(wire.encode(actors.ForwardPing(session)))
+
+
+def _packed_end(stream: Stream, event: Terminal) -> wire.PackedEvent:
+    """Return the end of a stream; of one that cannot be put into msgpack (half a character in a path) only its code."""
+    try:
+        return wire.pack_event(stream.request, stream.last_seq + 1, event)
+    except FieldError as unfit:
+        code = event.code if isinstance(event, Error) else InferenceError.code
+        text = f"the daemon's answer could not be encoded: {str(unfit)!a}"
+        return wire.pack_event(stream.request, stream.last_seq + 1, Error(code, text[:4096], retryable=False))
+
+
+def _facts(frame: wire.Frame) -> actors.Facts:
+    fields = wire.unpack(frame)
+    if not isinstance(fields, dict):
+        raise ProtocolError("a facts frame is a map")
+    return wire.from_fields(fields, actors.Facts)
 
 
 def _unable(hello: control.Hello, welcome: control.Welcome) -> str:

@@ -1,23 +1,28 @@
 """What the daemon knows about itself: structured logs to stderr, and readings of its processes.
 
-Covers: log set-up and the periodic reading. A log line is an event name with keys; prompts, answers and keys are never in
-one. See also: `memory` (one reading), `reports` in the supervisor's room (what is told to apps).
+Covers: log set-up, how a bug is logged, and readings on demand. A log line is an event name with keys; prompts, answers
+and keys are never in one. See also: `memory` (one reading), `desk` (what is told to apps).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Final, Literal
 
 import structlog
 
 from inferd.messages.reports import Process
 from inferd_daemon.memory import children_of, read_processes
+
+log = structlog.get_logger()
 
 FRESH_S: Final = 1.0
 """A reading younger than this is good enough for `status` and `ps`."""
@@ -39,6 +44,21 @@ def start_logging(level: str, style: Literal["logfmt", "json"] = "logfmt") -> No
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def report(bug: Exception, during: str) -> None:
+    """Log a bug by its kind and its places: its words may quote a prompt."""
+    places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(bug.__traceback__)]
+    log.error("bug", during=during, kind=type(bug).__name__, places=" ".join(places))
+
+
+@contextlib.contextmanager
+def survived(during: str) -> Iterator[None]:
+    """Log a bug in the block and go on behind it: one request's misfortune is no other's."""
+    try:
+        yield
+    except Exception as bug:  # noqa: BLE001 - a bug may be anything
+        report(bug, during)
 
 
 class Meter:

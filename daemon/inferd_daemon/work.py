@@ -1,6 +1,6 @@
 """Accepted requests that have not ended: one record each, found by stream, by app and by life.
 
-Covers: the record and its indexes; pure. See also: `supervisor`, the only one that changes them.
+Covers: the record and its indexes; pure. See also: `requests`, the only one that changes them.
 """
 
 from __future__ import annotations
@@ -41,10 +41,9 @@ class Work:
     position: int = 0
     """In its line, as last known; 0 while it has no place."""
     life: int = 0
-    dispatched_s: float = 0.0
-    load_s: float = 0.0
+    """The process that works on it; 0 while it waits."""
     ending: Ending | None = None
-    ending_s: float = 0.0
+    """Why its actor was asked to end it; None: it was not."""
 
     @property
     def timeout_s(self) -> float:
@@ -91,9 +90,9 @@ class WorkTable:
         self._by_session.setdefault(work.session, set()).add(work.stream)
         self._count(work, 1)
 
-    def dispatch(self, work: Work, life: int, now_s: float) -> None:
+    def dispatch(self, work: Work, life: int) -> None:
         """Note that an actor has it now."""
-        work.life, work.dispatched_s = life, now_s
+        work.life = life
         self._by_life.setdefault(life, set()).add(work.stream)
         self._count(work, -1)
 

@@ -171,8 +171,7 @@ def checked_timeout(timeout_s: object, field: str = "timeout_s") -> float:
 
 def checked_model(model: str | None) -> str | None:
     """Return a model's name. Raises InvalidRequest for what cannot be one."""
-    _check_envelope({"model": model})
-    return model
+    return wire.from_fields({"nonce": 0, "model": model}, control.Ping).model
 
 
 def generate_operation(prompt: object, options: Mapping[str, object]) -> operations.Generate:

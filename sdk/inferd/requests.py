@@ -200,7 +200,7 @@ class Requests:
         started = live.stage is Stage.ACCEPTED
         if live.left:
             self._forget(live)
-        elif now_s >= live.line_deadline_s and started:
+        elif started and live.line_deadline_s < NEVER_S:  # whichever came first: it was the line that made no progress
             self._abandon(live, endings.lost(self._where, started=True), now_s)
         elif now_s >= live.line_deadline_s:
             self._abandon(live, endings.unreachable(self._where, self._connect_timeout_s, greeted=greeted), now_s)

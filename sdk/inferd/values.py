@@ -117,10 +117,8 @@ def _plain_container(value: Any, depth: int) -> object:  # noqa: ANN401 - that i
 
 def within(bound: object, value: Any) -> None:  # noqa: ANN401 - numbers and sized things alike
     """Raise ValueError, with both numbers, when a value passes a bound."""
-    match bound:
-        case Range(low, high) if not low <= value <= high:
-            raise ValueError(f"expected {low} to {high}, got {shown(value)}")
-        case Length(low, high) if not low <= len(value) <= high:
-            raise ValueError(f"expected a length of {low} to {high}, got {len(value)}")
-        case _:
-            return
+    if isinstance(bound, Range):
+        if not bound.low <= value <= bound.high:
+            raise ValueError(f"expected {bound.low} to {bound.high}, got {shown(value)}")
+    elif isinstance(bound, Length) and not bound.low <= len(value) <= bound.high:
+        raise ValueError(f"expected a length of {bound.low} to {bound.high}, got {len(value)}")

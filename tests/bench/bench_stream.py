@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
 from typing import Final
@@ -23,8 +23,8 @@ from inferd_daemon.store import Store
 
 ANSWER_TOKENS: Final = 64
 """About a second: long enough that neither the first token nor the clock decides."""
-FIRST_PAIRS: Final = 3
-"""Times `pairs` for the first token: answers of one token are short, and the goal is a few milliseconds."""
+FIRST_PAIRS: Final = 8
+"""Times `pairs` for the first token: such answers are short, and the goal is a few milliseconds."""
 RATE_GOAL: Final = Goal(0.93, at_least=True)
 FIRST_GOAL: Final = Goal(3.0)
 
@@ -44,8 +44,10 @@ class Taken:
         return self.tokens / self.whole_s
 
 
-Answer = Callable[[int, int], Taken]
-"""Takes the number of the prompt and the longest answer in tokens."""
+Messages = Sequence[Mapping[str, str]]
+
+Answer = Callable[[Messages, int], Taken]
+"""Takes the conversation and the longest answer in tokens."""
 
 
 def run(pairs: int) -> tuple[list[Row], list[str]]:
@@ -61,9 +63,9 @@ def run(pairs: int) -> tuple[list[Row], list[str]]:
         load(client, STARTER)
         child.hear()
         ours, lone = _through_daemon(client), _alone(child)
-        ours(-1, 8), lone(-1, 8)
-        whole = alternate(lambda at: ours(at, ANSWER_TOKENS), lambda at: lone(at, ANSWER_TOKENS), pairs)
-        first = alternate(lambda at: ours(pairs + at, 1), lambda at: lone(pairs + at, 1), FIRST_PAIRS * pairs)
+        ours(_story(0), 8), lone(_story(0), 8)
+        whole = alternate(lambda at: ours(_story(at), ANSWER_TOKENS), lambda at: lone(_story(at), ANSWER_TOKENS), pairs)
+        first = alternate(lambda at: ours(_word(at), 1), lambda at: lone(_word(at), 1), FIRST_PAIRS * pairs)
     rates = [(ours.rate, lone.rate) for ours, lone in whole]
     firsts = [(ours.first_s * 1e3, lone.first_s * 1e3) for ours, lone in first]
     same = sum(ours.text == lone.text for ours, lone in whole)
@@ -73,15 +75,20 @@ def run(pairs: int) -> tuple[list[Row], list[str]]:
     ], [f"stream: {same} of {len(whole)} answers are the same text both ways"]
 
 
-def _prompt(number: int) -> str:
-    return f"Write a long story about {number + 2} friends who build a boat and sail around the world."
+def _story(number: int) -> Messages:
+    return [{"role": "user", "content": f"Write a story about {number + 2} friends who sail around the world."}]
+
+
+def _word(number: int) -> Messages:
+    """Return a conversation of a dozen tokens: reading a long one varies by more than the goal."""
+    return [{"role": "system", "content": "Count."}, {"role": "user", "content": f"{number % 10}"}]
 
 
 def _through_daemon(client: Client) -> Answer:
-    def answer(number: int, max_tokens: int) -> Taken:
+    def answer(messages: Messages, max_tokens: int) -> Taken:
         first_s, text = 0.0, []
         asked_s = time.monotonic()
-        for event in client.stream(_prompt(number), model=STARTER, max_tokens=max_tokens, temperature=0.0, seed=1):
+        for event in client.stream(messages, model=STARTER, max_tokens=max_tokens, temperature=0.0, seed=1):
             match event:
                 case TextDelta():
                     first_s = first_s or time.monotonic()
@@ -95,8 +102,7 @@ def _through_daemon(client: Client) -> Answer:
 
 
 def _alone(child: Child) -> Answer:
-    def answer(number: int, max_tokens: int) -> Taken:
-        messages = [{"role": "user", "content": _prompt(number)}]
+    def answer(messages: Messages, max_tokens: int) -> Taken:
         return Taken(**child.ask(messages=messages, max_tokens=max_tokens, temperature=0.0, seed=1))
 
     return answer

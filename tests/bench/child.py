@@ -77,10 +77,7 @@ class Child:
     ) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            try:
-                pipe.close()
-            except BrokenPipeError:
-                continue  # it is gone already
+            pipe.close()
         try:
             self._process.wait(END_S)
         except subprocess.TimeoutExpired:

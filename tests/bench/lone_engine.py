@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 from child import Json, say, serve
@@ -18,7 +18,8 @@ from child import Json, say, serve
 from inferd import wire
 from inferd.messages.events import Finished, TextDelta
 from inferd.messages.operations import Generate
-from inferd_actors.engine import Engine, EngineEvent, StreamId, Submission
+from inferd_actors import engines
+from inferd_actors.engine import EngineEvent, StreamId, Submission
 
 
 class Ear:
@@ -48,7 +49,8 @@ class Ear:
 
     def fatal(self, reason: str) -> None:
         """End the process: the bench then says so."""
-        sys.exit(reason)
+        sys.stderr.write(f"{reason}\n")
+        os._exit(1)
 
     def clear(self) -> None:
         """Be ready for the next stream."""
@@ -61,7 +63,7 @@ class Lone:
 
     def __init__(self, engine: str, file: str, options: dict[str, Any]) -> None:
         self._ear = Ear()
-        self._engine: Engine = import_module(f"inferd_actors.engines.{engine}").make(self._ear)
+        self._engine = engines.factory(engine)(self._ear)
         self._engine.load(file, options, lambda _progress, _phase: None)
         self._streams = 0
 

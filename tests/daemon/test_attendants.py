@@ -11,6 +11,18 @@ from inferd_daemon.ids import Life
 FIRST = Life(5_000)
 
 
+def test_the_last_life_is_given_to_one_of_two_that_want_it() -> None:
+    attendants, now_s = Attendants(FIRST), 0.0
+    attendants.keeper_up(now_s)
+    given = [life for life, _ in attendants.due(now_s)]
+    while len(given) < LIVES - 1:
+        attendants.gone(given[-1], now_s)
+        now_s += LONGEST_PAUSE_S
+        given += [life for life, _ in attendants.due(now_s)]
+    attendants.keeper_up(now_s)
+    assert [life for life, _ in attendants.due(now_s)] == [FIRST + LIVES - 1]
+
+
 @given(st.lists(st.sampled_from(["up", "down", "die", "wait"]), max_size=300))
 def test_never_two_of_a_kind_and_never_a_life_twice(steps: list[str]) -> None:
     attendants, now_s = Attendants(FIRST), 0.0

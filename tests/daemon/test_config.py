@@ -30,7 +30,10 @@ def test_the_commented_keys_of_the_example_are_valid_too(file: Path) -> None:
     lines = EXAMPLE.read_text().splitlines()
     settings = [line.removeprefix("# ") for line in lines if line.startswith("# ") and _is_setting(line[2:])]
     plain = [line for line in lines if line and not line.startswith("#")]
-    head, tail = [line for line in settings if "[" not in line][:4], "\n".join(settings[settings.index("[apps.indexer]") :])
+    head, tail = (
+        [line for line in settings if "[" not in line][:4],
+        "\n".join(settings[settings.index("[apps.indexer]") :]),
+    )
     read = config.read(_write(file, "\n".join([*head, *plain, tail])))
     assert read.apps["indexer"].max_class == "voice"
     assert len(curated().with_rows(read.models).schemas) == len(curated().schemas) + 1
@@ -86,3 +89,13 @@ def test_a_wrong_value_in_the_environment_is_shown(file: Path, monkeypatch: pyte
 def test_a_named_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(config.Wrong, match="missing"):
         config.read(tmp_path / "missing.toml")
+
+
+def test_a_path_below_the_home_directory_is_understood(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert config.read(_write(file, 'models_dir = "~/models"')).models_dir == Path("/home/somebody/models")
+
+
+def test_a_path_that_depends_on_where_the_daemon_was_started_is_refused(file: Path) -> None:
+    with pytest.raises(config.Wrong, match=r"models_dir: .*absolute"):
+        config.read(_write(file, 'models_dir = "models"'))

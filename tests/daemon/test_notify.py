@@ -30,7 +30,13 @@ def test_without_a_manager_nothing_happens(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     ("limit", "pid", "period_s"),
-    [("30000000", None, 15.0), ("30000000", "own", 15.0), ("30000000", "1", None), ("", None, None), ("soon", None, None)],
+    [
+        ("30000000", None, 15.0),
+        ("30000000", "own", 15.0),
+        ("30000000", "1", None),
+        ("", None, None),
+        ("soon", None, None),
+    ],
 )
 def test_the_watchdog_is_fed_at_half_its_limit(
     monkeypatch: pytest.MonkeyPatch, limit: str, pid: str | None, period_s: float | None

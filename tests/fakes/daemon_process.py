@@ -30,6 +30,8 @@ class DaemonProcess:
     root: Path
     config: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    descriptors: int | None = None
+    """Hard limit of open files for the daemon; None: the test's own."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -59,8 +61,9 @@ class DaemonProcess:
             **self.environment,
         }
         with (self.root / "daemon.log").open("ab") as log:
+            limited = ["sh", "-c", f'ulimit -n {self.descriptors}; exec "$@"', "sh"] if self.descriptors else []
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "inferd_daemon", "--config", str(self.root / "config.toml")],
+                [*limited, sys.executable, "-m", "inferd_daemon", "--config", str(self.root / "config.toml")],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -121,10 +124,8 @@ def running(config: str = "", *, environment: Mapping[str, str] | None = None) -
     """Run a daemon for the length of a block, in a short directory of its own."""
     with tempfile.TemporaryDirectory(prefix="ifd-") as root:
         daemon = DaemonProcess(Path(root), config, environment or {})
-        daemon.start()
         try:
+            daemon.start()
             yield daemon
         finally:
             daemon.stop()
-
-

@@ -57,9 +57,20 @@ class ListeningSink:
         with self._heard:
             return list(self._events[stream])
 
-    def window(self, stream: StreamId) -> tuple[int, int]:
-        """Return the latest uplink window, waiting for the first."""
-        self.wait(lambda: bool(self._windows[stream]))
+    def sign(self) -> None:
+        """Return when the engine's loop has gone round once more."""
+        before = self.signs
+        self.wait(lambda: self.signs > before)
+
+    def is_silent(self, for_s: float) -> bool:
+        """Tell whether the engine's loop gives no sign for so long."""
+        before = self.signs
+        with self._heard:
+            return not self._heard.wait_for(lambda: self.signs > before, for_s)
+
+    def window(self, stream: StreamId, at_least: int = 1) -> tuple[int, int]:
+        """Return the latest uplink window, waiting until it allows that many pieces."""
+        self.wait(lambda: bool(self._windows[stream]) and self._windows[stream][-1][0] >= at_least)
         return self._windows[stream][-1]
 
     def deltas(self, stream: StreamId, at_least: int) -> list[str]:

@@ -6,7 +6,6 @@ cut off is seen.
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections import deque
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from inferd.messages import control, events
 
 PATIENCE_MS: Final = 30_000
 """A hang is a failure; a loaded machine is not."""
+ECHO: Final = "inferd/echo:default"
 HELLO: Final = {"protocol_min": 1, "protocol_max": 1, "app": "raw"}
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ def request(number: object, body: object, **envelope: object) -> dict[str, objec
         "body": body,
         "window": {"limit_seq": 64, "limit_bytes": 1 << 20},
         "timeout_ms": 60_000,
-        "model": "echo",
+        "model": ECHO,
     }
     return {**usual, **envelope}
 
@@ -56,7 +56,7 @@ class RawApp:
     """One connection. Used as a context; `greet`: say hello first and be welcome."""
 
     def __init__(
-        self, socket: Path, *, greet: bool = True, session: str | None = None, routing_id: bytes = b"", hwm: int = 1_000
+        self, socket: Path, *, greet: bool = True, session: str | None = None, routing_id: bytes = b""
     ) -> None:
         self.session = session or secrets.token_hex(16)
         self.arrivals: deque[wire.Arrival] = deque()
@@ -64,8 +64,6 @@ class RawApp:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._line = self._context.socket(zmq.DEALER)
         self._line.setsockopt(zmq.RECONNECT_IVL, -1)
-        self._line.setsockopt(zmq.SNDTIMEO, PATIENCE_MS)
-        self._line.setsockopt(zmq.RCVHWM, hwm)
         if routing_id:
             self._line.setsockopt(zmq.ROUTING_ID, routing_id)
         self._monitor = self._line.get_monitor_socket(zmq.EVENT_DISCONNECTED)
@@ -89,9 +87,18 @@ class RawApp:
 
     # --- saying
 
-    def throw(self, *frames: bytes) -> None:
-        """Send any frames."""
-        self._line.send_multipart(frames)
+    def throw(self, *frames: bytes) -> bool:
+        """Send any frames; return whether the connection still took them."""
+        while True:
+            try:
+                self._line.send_multipart(frames, zmq.NOBLOCK)
+            except zmq.Again:
+                ready = zmq.zmq_poll([(self._line, zmq.POLLOUT), (self._monitor, zmq.POLLIN)], PATIENCE_MS)
+                assert ready, "the daemon neither reads nor closes"
+                if self.is_cut:
+                    return False
+            else:
+                return True
 
     def put(self, fields: Mapping[Any, object], *blobs: bytes) -> None:
         """Send any map as a header."""
@@ -177,17 +184,20 @@ class RawApp:
         """Whether the daemon has closed this connection."""
         return bool(self._monitor.poll(0))
 
+    def unread(self) -> list[str]:
+        """Return the types of the messages that have come and that nobody has taken, and throw them away."""
+        types = [wire.tag(type(answer)) for answer in self.answers]
+        while self._line.poll(0):
+            types.append(wire.header_of(self._line.recv_multipart())["type"])
+        return types
+
     def _receive(self) -> None:
         ready = dict(zmq.zmq_poll([(self._line, zmq.POLLIN), (self._monitor, zmq.POLLIN)], PATIENCE_MS))
-        assert self._line in ready, "the connection was closed" if ready else "nothing came"
+        cause = "the connection was closed" if ready else f"nothing came but {list(self.answers)}"
+        assert self._line in ready, cause
         frames = self._line.recv_multipart()
         header = wire.header_of(frames)
         if header["type"] == wire.EVENTS_TYPE:
             self.arrivals += wire.split_events(header, frames[1:])
         else:
             self.answers.append(wire.decode(frames, wire.TO_APP))
-
-
-def own_address() -> tuple[int, int]:
-    """Return uid and pid as the daemon should see them."""
-    return os.getuid(), os.getpid()

@@ -12,7 +12,10 @@ WATCHDOG_USEC = 400_000
 
 
 def test_the_manager_hears_ready_watchdog_and_stopping_in_this_order() -> None:
-    with tempfile.TemporaryDirectory(prefix="ifd-") as root, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+    with (
+        tempfile.TemporaryDirectory(prefix="ifd-") as root,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+    ):
         manager.bind(f"{root}/notify")
         manager.settimeout(30.0)
         environment = {"NOTIFY_SOCKET": f"{root}/notify", "WATCHDOG_USEC": str(WATCHDOG_USEC)}

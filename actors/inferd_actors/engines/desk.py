@@ -73,7 +73,10 @@ Order = Begin | Take | TakeNoMore | Flow | Hold | Drop
 
 
 class Desk:
-    """Base of engines with one loop thread. Their loop returns once `_closing` is set, streams ended, model released."""
+    """Base of engines with one loop thread.
+
+    Their loop returns once `_closing` is set: after the orders given until then, all streams ended, the model released.
+    """
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink

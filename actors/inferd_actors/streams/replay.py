@@ -19,27 +19,27 @@ class Replay:
     """Numbered events behind `seen_seq`, in order."""
 
     def __init__(self) -> None:
-        self._kept: deque[PackedEvent] = deque()
+        self._kept: deque[tuple[PackedEvent, int]] = deque()
         self.size_bytes = 0
 
-    def add(self, packed: PackedEvent) -> None:
+    def add(self, packed: PackedEvent, size_bytes: int) -> None:
         """Keep an event that has just been sent; the oldest give way when they are too many."""
-        self._kept.append(packed)
-        self.size_bytes += packed.size_bytes
+        self._kept.append((packed, size_bytes))
+        self.size_bytes += size_bytes
         while self.size_bytes > KEPT_BYTES and len(self._kept) > 1:
             self._drop_first()
 
     def forget(self, seen_seq: int) -> None:
         """Drop what the app has."""
-        while self._kept and self._kept[0].seq <= seen_seq:
+        while self._kept and self._kept[0][0].seq <= seen_seq:
             self._drop_first()
 
     def behind(self, seen_seq: int) -> Sequence[PackedEvent] | None:
         """Return the events after `seen_seq`; None when the first of them is no longer here."""
         self.forget(seen_seq)
-        if self._kept and self._kept[0].seq != seen_seq + 1:
+        if self._kept and self._kept[0][0].seq != seen_seq + 1:
             return None
-        return tuple(self._kept)
+        return tuple(packed for packed, _ in self._kept)
 
     def _drop_first(self) -> None:
-        self.size_bytes -= self._kept.popleft().size_bytes
+        self.size_bytes -= self._kept.popleft()[1]

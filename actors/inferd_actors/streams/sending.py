@@ -6,6 +6,7 @@ Covers: grouping, route rows, facts, limits of a message. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from inferd import wire
@@ -22,45 +23,57 @@ Flow = tuple[Stream, Sequence[PackedEvent]]
 """What goes out of one stream."""
 
 
+@dataclass(slots=True)
+class Part:
+    """One stream's part in a message."""
+
+    stream: Stream
+    events: list[PackedEvent] = field(default_factory=list)
+    size_bytes: int = 0
+
+    def row(self) -> Row:
+        """Return what the daemon reads of it."""
+        last_seq = max(event.seq for event in self.events)
+        is_terminal = self.stream.ended and last_seq == self.stream.last_seq
+        return Row(self.stream.number, last_seq, len(self.events), self.size_bytes, is_terminal)
+
+
 def messages(flows: Sequence[Flow], now_s: float) -> list[Send]:
     """Return the messages that carry these events, each stream's in order."""
     by_session: dict[int, list[Flow]] = {}
     for flow in flows:
         if flow[1]:
             by_session.setdefault(flow[0].session, []).append(flow)
-    return [_message(session, part, now_s) for session, group in by_session.items() for part in _parts(group)]
+    return [_message(session, parts, now_s) for session, group in by_session.items() for parts in _portions(group)]
 
 
-def _parts(flows: Sequence[Flow]) -> Iterator[list[Flow]]:
+def _portions(flows: Sequence[Flow]) -> Iterator[list[Part]]:
     """Yield the flows of one app in portions that a message may carry."""
-    part: list[tuple[Stream, list[PackedEvent]]] = []
-    blobs = size_bytes = 0
+    portion: list[Part] = []
+    blobs = total_bytes = 0
     for stream, packed in flows:
+        part = None
         for event in packed:
-            if blobs + len(event.blobs) > MESSAGE_BLOBS or size_bytes + event.size_bytes > MESSAGE_BYTES:
-                if part:
-                    yield list(part)
-                part, blobs, size_bytes = [], 0, 0
-            if not part or part[-1][0] is not stream:
-                part.append((stream, []))
-            part[-1][1].append(event)
+            size_bytes = event.size_bytes
+            if portion and (blobs + len(event.blobs) > MESSAGE_BLOBS or total_bytes + size_bytes > MESSAGE_BYTES):
+                yield portion
+                portion, part, blobs, total_bytes = [], None, 0, 0
+            if part is None:
+                part = Part(stream)
+                portion.append(part)
+            part.events.append(event)
+            part.size_bytes += size_bytes
             blobs += len(event.blobs)
-            size_bytes += event.size_bytes
-    yield list(part)
+            total_bytes += size_bytes
+    yield portion
 
 
-def _message(session: int, flows: Sequence[Flow], now_s: float) -> Send:
-    rows = [_row(stream, packed) for stream, packed in flows]
+def _message(session: int, parts: Sequence[Part], now_s: float) -> Send:
+    rows = [part.row() for part in parts]
     facts = [
-        wire.pack(wire.fields_of(stream.facts(now_s)))[0]
-        for (stream, _), row in zip(flows, rows, strict=True)
+        wire.pack(wire.fields_of(part.stream.facts(now_s)))[0]
+        for part, row in zip(parts, rows, strict=True)
         if row.is_terminal
     ]
-    events = wire.join_events([event for _, packed in flows for event in packed])
+    events = wire.join_events([event for part in parts for event in part.events])
     return Send([pack_route(KIND_EVENTS, session, rows), *facts, *events])
-
-
-def _row(stream: Stream, packed: Sequence[PackedEvent]) -> Row:
-    last_seq = max(event.seq for event in packed)
-    size_bytes = sum(event.size_bytes for event in packed)
-    return Row(stream.number, last_seq, len(packed), size_bytes, stream.ended and last_seq == stream.last_seq)

@@ -137,8 +137,9 @@ class Stream:
     def _number(self, event: Event) -> PackedEvent:
         self.last_seq += 1
         packed = wire.pack_event(self.request, self.last_seq, event)
-        self._sent_bytes += packed.size_bytes
-        self.replay.add(packed)
+        size_bytes = packed.size_bytes
+        self._sent_bytes += size_bytes
+        self.replay.add(packed, size_bytes)
         return packed
 
     # --- what the daemon is told
@@ -161,7 +162,7 @@ class Stream:
         known = self.submit
         return Inflight(
             app_session=known.app_session,
-            app="",
+            app=known.app,
             request=self.request,
             last_seq=self.last_seq,
             seen_seq=self.seen_seq,

@@ -261,6 +261,8 @@ class Streams:
 
 
 def _told(stream: Stream, event: EngineEvent, now_s: float) -> Sequence[PackedEvent]:
+    if stream.concluded:
+        return ()
     match event:
         case TextDelta() | ThinkingDelta() | ToolCallStart() | ToolCallDelta() | Usage() | AudioChunk():
             return stream.add(event, now_s)

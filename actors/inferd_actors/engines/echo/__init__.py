@@ -2,7 +2,7 @@
 
 For tests and benches of everything around an engine, and for apps' own tests: speed, load time, memory, slots, crash and
 hang are set by `options`. `talk`: the answer, word by word. `mirror`: the returned sound. `seats`: who works, who waits.
-`engine`: the loop.
+`pace`: when. `engine`: the loop.
 """
 
 from __future__ import annotations

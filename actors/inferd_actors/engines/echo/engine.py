@@ -1,7 +1,7 @@
 """The loop of the echo engine: one thread that steps all streams together, as a batching engine does.
 
-Covers: pace, halts, ends. Does not cover what is said: `talk`, `mirror`; nor who works: `seats`; nor `loading`. One step gives
-every stream that may produce one word, so its events make one batch; in between the thread sleeps.
+Covers: steps, halts, ends. Does not cover what is said (`talk`, `mirror`), who works (`seats`), when (`pace`), `loading`.
+One step gives every stream that may produce one word, so its events make one batch; in between the thread sleeps.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ from inferd_actors.engines.echo import talk
 from inferd_actors.engines.echo.loading import pretend
 from inferd_actors.engines.echo.mirror import Mirror
 from inferd_actors.engines.echo.options import Options
+from inferd_actors.engines.echo.pace import Pace
 from inferd_actors.engines.echo.seats import Seats
 from inferd_actors.engines.echo.talk import Talk
 from inferd_actors.refusals import as_event
 
 WAITING: Final = 4_096
 """Streams that may wait for a slot here; the daemon keeps its own queue and sends hardly more than there are slots."""
-CATCH_UP_S: Final = 0.25
-"""How far a late loop hurries to keep its pace; what a longer sleep missed is not made up for."""
 
 
 @dataclass(slots=True)
@@ -57,8 +56,7 @@ class Echo(Desk):
         self._producing: dict[StreamId, Talk] = {}
         """Seated answers that nothing halts."""
         self._batch: list[tuple[StreamId, EngineEvent]] = []
-        self._next_s: float | None = None
-        """When the next step is due; None while nothing may produce."""
+        self._pace = Pace(self._options.tokens_per_s)
         self._counters = dict.fromkeys(("steps", "prompt_tokens", "completion_tokens", "busy"), 0.0)
 
     # --- loading
@@ -69,6 +67,7 @@ class Echo(Desk):
         self._options = chosen = settings.read(options, Options)
         self._ballast = pretend(chosen, on_progress, self._closing)
         self._seats = Seats(chosen.slots, chosen.can_park)
+        self._pace = Pace(chosen.tokens_per_s)
         self._begin(self._loop, "echo")
         return Capacity(chosen.slots, chosen.can_park, chosen.context_tokens, chosen.memory_bytes)
 
@@ -86,24 +85,21 @@ class Echo(Desk):
             self._step(time.monotonic())
             self._emit()
             self._sink.alive()
-            self._rest(self._pause_s(time.monotonic()))
+            left_s = self._pace.left_s(time.monotonic())
+            self._rest(ALIVE_S if left_s is None else min(ALIVE_S, left_s))
+        for order in self._taken():
+            self._obey(order)
         for stream in tuple(self._streams):
             self._cancel(stream, "shutdown")
         self._emit()
         if self._ballast is not None:
             self._ballast.close()
 
-    def _pause_s(self, now_s: float) -> float:
-        if self._next_s is None:
-            return ALIVE_S
-        return min(ALIVE_S, max(0.0, self._next_s - now_s))
-
     def _step(self, now_s: float) -> None:
         if not self._producing:
-            self._next_s = None
+            self._pace.rest()
             return
-        due_s = now_s if self._next_s is None else self._next_s
-        if due_s > now_s:
+        if not self._pace.due(now_s):
             return
         self._misbehave()
         for stream, answer in tuple(self._producing.items()):
@@ -111,8 +107,6 @@ class Echo(Desk):
             self._deliver(stream, answer.step())
             self._counters["completion_tokens"] += answer.said - said_before
         self._counters["steps"] += 1
-        pace_s = 1 / self._options.tokens_per_s if self._options.tokens_per_s else 0.0
-        self._next_s = max(due_s + pace_s, now_s - CATCH_UP_S)
 
     def _misbehave(self) -> None:
         crash, hang = self._options.crash_after_tokens, self._options.hang_after_tokens

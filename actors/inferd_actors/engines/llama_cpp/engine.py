@@ -82,6 +82,7 @@ class LlamaCpp(Desk):
                 self._rest(ALIVE_S)
             else:
                 self._step(runtime, answer)
+        self._attend()
         for answer in tuple(self._answers.values()):
             self._cancel(answer, "shutdown")
 

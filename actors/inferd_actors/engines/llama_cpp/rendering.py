@@ -101,7 +101,8 @@ def _attempt(task: Callable[[], str]) -> dict[str, str]:
 def _limit_time() -> None:
     """Let this process use `CPU_S` more."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + CPU_S, resource.RLIM_INFINITY))
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + CPU_S, most))
 
 
 def _read() -> Any:  # noqa: ANN401 - JSON
@@ -119,7 +120,8 @@ def _write(answer: Mapping[str, str]) -> None:
 
 def main() -> None:
     """Serve until stdin ends."""
-    if hasattr(resource, "RLIMIT_AS"):
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold somebody's prompt
+    if sys.platform != "darwin":  # there the system's own libraries alone map hundreds of gigabytes
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     sandbox = Sandbox()
     source = _read()["template"]

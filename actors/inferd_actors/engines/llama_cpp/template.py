@@ -65,6 +65,11 @@ class ChatTemplate:
             raise _refused(model, answer["problem"])
         return answer["text"]
 
+    @property
+    def process_id(self) -> int | None:
+        """Of the process that renders; None while there is none."""
+        return self._process.pid if self._process else None
+
     def close(self) -> None:
         """End the process. Does not wait for a template that runs: it is killed."""
         if self._line is not None:
@@ -79,7 +84,14 @@ class ChatTemplate:
         with theirs:
             command = [sys.executable, "-I", str(PROGRAM)]
             end = theirs.fileno()
-            self._process = subprocess.Popen(command, stdin=end, stdout=end, stderr=subprocess.DEVNULL, env={})
+            self._process = subprocess.Popen(
+                command,
+                stdin=end,
+                stdout=end,
+                stderr=subprocess.DEVNULL,
+                env={},
+                start_new_session=True,  # an interrupt typed into the daemon's terminal is not meant for it
+            )
         self._line = ours
         try:
             answer = self._ask({"template": self._source}, START_S, lambda: True) or {}
