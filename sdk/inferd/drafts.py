@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
-from difflib import get_close_matches
 from typing import Final, Literal, TypedDict
 
 from inferd import wire
@@ -177,6 +176,8 @@ def checked_model(model: str | None) -> str | None:
 def generate_operation(prompt: object, options: Mapping[str, object]) -> operations.Generate:
     """Return the operation that keyword arguments describe. Raises InvalidRequest naming the first wrong field."""
     for unknown in sorted(options.keys() - GenerateOptions.__annotations__.keys()):
+        from difflib import get_close_matches
+
         near = get_close_matches(unknown, GenerateOptions.__annotations__, n=1)
         raise _invalid(unknown, f"unknown option{f'; did you mean {near[0]}?' if near else ''}")
     stop = options.get("stop", ())

@@ -127,11 +127,14 @@ class RawApp:
         assert isinstance(answer, kind), answer
         return answer
 
-    def event(self) -> wire.Arrival:
-        """Return the next event of any request."""
-        while not self.arrivals:
+    def event(self, number: int | None = None) -> wire.Arrival:
+        """Return the next event of a request, or of any; those of others are kept."""
+        while True:
+            for arrival in self.arrivals:
+                if number in (None, arrival.request):
+                    self.arrivals.remove(arrival)
+                    return arrival
             self._receive()
-        return self.arrivals.popleft()
 
     def numbered(self) -> wire.Arrival:
         """Return the next event that is no state."""
@@ -140,11 +143,10 @@ class RawApp:
         return arrival
 
     def end(self, number: int) -> events.Terminal:
-        """Return the terminal event of a request; events of others are skipped."""
-        while True:
-            arrival = self.event()
-            if arrival.request == number and isinstance(arrival.event, events.TERMINALS):
-                return arrival.event
+        """Return the terminal event of a request; its other events are thrown away."""
+        while not isinstance(event := self.event(number).event, events.TERMINALS):
+            continue
+        return event
 
     def failure(self, number: int) -> events.Error:
         """Return the error that ends a request."""
@@ -155,15 +157,11 @@ class RawApp:
     def text(self, number: int) -> str:
         """Return the whole text of a request that must end well."""
         pieces = []
-        while True:
-            arrival = self.event()
-            if arrival.request != number:
-                continue
-            if isinstance(arrival.event, events.TextDelta):
-                pieces.append(arrival.event.text)
-            elif isinstance(arrival.event, events.TERMINALS):
-                assert isinstance(arrival.event, events.Finished), arrival.event
-                return "".join(pieces)
+        while not isinstance(event := self.event(number).event, events.TERMINALS):
+            if isinstance(event, events.TextDelta):
+                pieces.append(event.text)
+        assert isinstance(event, events.Finished), event
+        return "".join(pieces)
 
     def refusal(self) -> control.Refused:
         """Return the `refused` that comes next."""

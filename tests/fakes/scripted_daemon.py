@@ -132,6 +132,7 @@ class ScriptedDaemon:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         router = context.socket(zmq.ROUTER)
         router.setsockopt(zmq.LINGER, 200)
+        router.setsockopt(zmq.SNDHWM, 0)  # a ROUTER drops what passes the mark
         self._path.unlink(missing_ok=True)
         router.bind(f"ipc://{self._path}")
         poller = zmq.Poller()

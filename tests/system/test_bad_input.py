@@ -34,10 +34,10 @@ engine_options = { tokens_per_s = 40, slots = 64 }
 
 [models."test/lazy:echo"]
 engine = "echo"
-engine_options = { load_s = 0.5 }
+engine_options = { load_s = 0.2 }
 """
-STAY = " ".join(f"stay{number}" for number in range(40))
-"""A second of a neighbour's stream."""
+STAY = " ".join(f"stay{number}" for number in range(24))
+"""Half a second of a neighbour's stream."""
 BRIEFLY = " ".join(STAY.split()[:12])
 NAN = math.nan
 MIB = 2**20
@@ -518,7 +518,7 @@ WRONG_CALLS: Mapping[str, tuple[Any, dict[str, Any], str, str]] = {
     "NaN": ("hello", {"temperature": NAN}, "temperature", "finite"),
     "a negative number": ("hello", {"max_tokens": -5}, "max_tokens", "1 to"),
     "a huge number": ("hello", {"seed": 10**30}, "seed", "bits"),
-    "an unknown option": ("hello", {"tempature": 1}, "tempature", "temperature"),
+    "an unknown option": ("hello", {"temperatures": 1}, "temperatures", "temperature"),
     "10,000 tools": ("hello", {"tools": [{"name": "t"}] * 10_000}, "tools", "1024"),
     "a schema that contains itself": ("hello", {"response_format": SELF_CONTAINING}, "response_format", "64 levels"),
     "60,000 levels of schema": ("hello", {"response_format": _nested(60_000)}, "response_format", "64 levels"),
