@@ -592,7 +592,7 @@ def test_a_file_that_is_no_model_fails_its_load_with_the_cause_and_is_not_tried_
     life = daemon.model(model).life
     with pytest.raises(inferd.LoadFailed):
         client.generate("hello", model=model)
-    assert daemon.model(model).life == life
+    assert daemon.model(model).life in (life, 0)  # 0: its process has ended meanwhile
     assert client.generate("still here", model=ECHO).text.split() == ["still", "here"]
 
 
