@@ -10,7 +10,7 @@ DEV := $(VENV)/dev.stamp
 INSTALLERS := tools/install.py tools/llama_wheel.py tools/pins.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock venv bench-spine clean
+.PHONY: help demo test fuzz lint lock venv bench-spine clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -19,7 +19,10 @@ demo: $(RUNTIME) ## install, pull the starter model, stream an answer; leaves no
 	$(BIN)/python -m inferd_cli demo
 
 test: $(DEV) ## every test (benches and soaks are not among them)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=tests/system/test_fuzz.py
+
+fuzz: $(DEV) ## 30 s of mutated messages at the real daemon's socket, beside a healthy app
+	$(BIN)/python -m pytest tests/system/test_fuzz.py
 
 lint: $(DEV) ## ruff, mypy, codespell
 	$(BIN)/ruff check .

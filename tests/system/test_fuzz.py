@@ -32,6 +32,8 @@ GROWTH_BYTES = 96 * 2**20
 """Frames of 33 MiB come and go, and allocators keep some of it; a leak of every message would be far more."""
 FEW = 8
 """Descriptors that come for reasons of their own: attendants that connect late, the harness's own questions."""
+PATIENCE_S = 60.0
+"""Every question is answered; how soon is for benches, since fuzzers and daemon share two cores with whoever else."""
 MESSAGES_PER_S = 50
 """What each process throws at the very least, also on a loaded machine: below it the test has tested nothing."""
 
@@ -48,7 +50,7 @@ def test_random_messages_end_nothing_leak_nothing_and_disturb_nobody() -> None:
             asked = _ask_on(client, fuzzers)
         assert asked > 0
         assert daemon.model(ECHO).life == life
-        assert client.daemon.status().pid == daemon.pid
+        assert client.daemon.status(timeout_s=PATIENCE_S).pid == daemon.pid
         for process, (fds, rss_bytes) in zip(watched, before, strict=True):
             until(lambda: process.num_fds() <= fds + FEW, f"{process.name()} is back at {fds} descriptors")  # noqa: B023
             assert process.memory_info().rss - rss_bytes < GROWTH_BYTES
@@ -63,8 +65,8 @@ def _ask_on(client: Client, fuzzers: list[subprocess.Popen[str]]) -> int:
     while any(fuzzer.poll() is None for fuzzer in fuzzers):
         words = f"word{asked} and {secrets.token_hex(4)} and no other"
         assert client.generate(words, model=ECHO).text == words
-        assert client.ping(ECHO) >= 0
-        assert any(row.id == ECHO for row in client.models.list())
+        assert client.ping(ECHO, timeout_s=PATIENCE_S) >= 0
+        assert any(row.id == ECHO for row in client.models.list(timeout_s=PATIENCE_S))
         asked += 1
     return asked
 
