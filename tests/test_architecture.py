@@ -31,7 +31,7 @@ OURS: Final = frozenset().union(*ARROWS.values())
 
 DOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "zmq": (
-        "sdk/inferd/connection.py",
+        "sdk/inferd/carrier.py",
         "actors/inferd_actors/host.py",
         "actors/inferd_actors/keypool.py",
         "daemon/inferd_daemon/wires.py",
@@ -232,7 +232,7 @@ def test_a_planted_violation_is_found_with_file_and_line(tmp_path: Path, file: s
         ("daemon/inferd_daemon/scheduler/x.py", "import heapq\nfrom inferd_daemon.ids import Life"),
         ("actors/inferd_actors/engines/llama_cpp/x.py", "from . import library\nfrom .library import Model"),
         ("actors/inferd_actors/engines/llama_cpp/library.py", "import llama_cpp"),
-        ("sdk/inferd/connection.py", "import threading, zmq\nfrom inferd import wire"),
+        ("sdk/inferd/carrier.py", "import threading, zmq\nfrom inferd import wire"),
         ("sdk/inferd/x.py", '"""Pure but for one thing."""\nimport os'),
         ("tests/x.py", "import zmq, inferd_daemon, numpy"),
     ],

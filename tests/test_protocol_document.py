@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from wire_values import TABLES, every_class, is_required
 
-from inferd import connection, wire
+from inferd import carrier, wire
 from inferd.address import PATH_BYTES
 from inferd.errors import InferenceError
 from inferd.messages import control, events, operations
@@ -134,7 +134,7 @@ def test_the_bytes_of_the_events_can_be_read_with_and_without_a_route() -> None:
     assert row.last_seq == max(one.seq for one in arrivals)
 
 
-@pytest.mark.parametrize("end", [connection, host, wires], ids=lambda end: end.__name__)
+@pytest.mark.parametrize("end", [carrier, host, wires], ids=lambda end: end.__name__)
 def test_the_transports_numbers_are_those_of_each_end(end: ModuleType) -> None:
     interval_s, timeout_s = end.HEARTBEAT_IVL_MS // 1000, end.HEARTBEAT_TIMEOUT_MS // 1000
     assert f"| `HEARTBEAT_IVL`, `HEARTBEAT_TIMEOUT` | {interval_s} s, {timeout_s} s |" in DOCUMENT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,7 @@ def test_a_wheel_that_was_built_before_is_found_again(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("CMAKE_ARGS", raising=False)
     (pin,) = (pin for pin in pins.read(LOCK) if pin.name == llama_wheel.PACKAGE)
-    room = tmp_path / "inferd" / "wheels" / llama_wheel.key(pin, llama_wheel.FLAGS, llama_wheel.host())
+    room = tmp_path / "inferd" / "wheels" / llama_wheel.key(pin, llama_wheel.all_flags(), llama_wheel.host())
     room.mkdir(parents=True)
     wheel = room / "llama_cpp_python-0-py3-none-any.whl"
     wheel.touch()
@@ -88,6 +89,28 @@ def test_a_build_that_fails_names_its_log_and_leaves_no_wheel(
     with pytest.raises(SystemExit, match="the whole log"):
         llama_wheel.find_or_build(LOCK)
     assert sorted(path.suffix or path.name for path in cache.iterdir()) == [".log", "lock"]
+
+
+def test_amx_is_left_out_where_it_is_announced_and_does_not_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    amx = importlib.import_module("amx")
+    monkeypatch.setattr(amx, "CPU", tmp_path / "cpuinfo")
+    assert amx.flags() == ()
+    amx.CPU.write_text("flags : fpu avx512f amx_tile amx_int8\n", encoding="utf-8")
+    monkeypatch.setattr(amx, "TRIAL", "int main(void) { __builtin_trap(); }")
+    assert amx.flags() == amx.WITHOUT
+    monkeypatch.setattr(amx, "TRIAL", "this compiler knows nothing of tiles")
+    assert amx.flags() == amx.WITHOUT
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the compiler's switches for tiles are those of x86-64")
+def test_amx_stays_where_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    amx = importlib.import_module("amx")
+    monkeypatch.setattr(amx, "CPU", tmp_path / "cpuinfo")
+    amx.CPU.write_text("flags : fpu avx512f amx_tile amx_int8\n", encoding="utf-8")
+    monkeypatch.setattr(amx, "TRIAL", "int main(void) { return 0; }")
+    assert amx.flags() == ()
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+import amx
 import pins
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def find_or_build(lock: Path) -> Path:
     Ends the process with the compiler's last lines if that fails.
     """
     pin = next(pin for pin in pins.read(lock) if pin.name == PACKAGE)
-    flags = (*FLAGS, *shlex.split(os.environ.get("CMAKE_ARGS", "")))
+    flags = all_flags()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inferd" / "wheels"
     room = cache / key(pin, flags, host())
     if not room.is_dir():
@@ -61,6 +62,11 @@ def find_or_build(lock: Path) -> Path:
             if not room.is_dir():  # another build may have made it while this one waited
                 _build(pin, flags, room)
     return next(room.glob("*.whl"))
+
+
+def all_flags() -> tuple[str, ...]:
+    """Return what CMake is told: ours, what this machine needs, and what the user added."""
+    return (*FLAGS, *amx.flags(), *shlex.split(os.environ.get("CMAKE_ARGS", "")))
 
 
 def key(pin: pins.Pin, flags: tuple[str, ...], machine: str) -> str:

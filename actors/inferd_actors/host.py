@@ -19,11 +19,12 @@ from typing import Any, Final
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from inferd import multipart
 from inferd_actors.messages import Kind
 
 Frames = list[bytes]
 
-POLLIN, EVENTS, NOBLOCK = (int(one) for one in (zmq.POLLIN, zmq.EVENTS, zmq.NOBLOCK))
+POLLIN, EVENTS = (int(one) for one in (zmq.POLLIN, zmq.EVENTS))
 """As plain numbers: an enum's arithmetic costs microseconds at every message."""
 HEARTBEAT_IVL_MS: Final = 2_000
 HEARTBEAT_TIMEOUT_MS: Final = 6_000
@@ -137,16 +138,17 @@ class Line:
 
     def _carry(self, dealer: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
         ear = self._ear.fileno()
-        readable: list[tuple[Any, int]] = [(one, POLLIN) for one in (dealer, monitor, ear)]
+        readable: list[tuple[Any, int]] = [(one, POLLIN) for one in (ear, monitor, dealer)]
         next_s: float | None = None
         while not self._closing:
-            ready: list[Any] = [one for one, _ in zmq.zmq_poll(readable, self._patience_ms(next_s))]
-            if ear in ready:
-                self._hear_bell()
-            if monitor in ready:
-                self._follow(dealer, monitor)
-            if dealer in ready:
-                self._read(dealer)
+            for source, _ in zmq.zmq_poll(readable, self._patience_ms(next_s)):
+                if source is dealer:
+                    self._read(dealer)
+                    self._flush(dealer)  # an answer does not wait for what the tick finds to do
+                elif source is monitor:
+                    self._follow(dealer, monitor)
+                else:
+                    self._hear_bell()
             next_s = self._on_tick(time.monotonic())
             self._flush(dealer)
         self._flush(dealer)
@@ -168,21 +170,21 @@ class Line:
                 self._connected = True
                 self._outbox.clear()  # it was meant for a daemon that is gone; what counts is replayed after the hello
                 with contextlib.suppress(zmq.Again):  # it is gone already, and the next event says so
-                    dealer.send_multipart(self._greeting(), NOBLOCK)
+                    multipart.send(dealer, self._greeting())
             elif self._connected:
                 self._connected = False
                 self._on_lost()
 
     def _read(self, dealer: zmq.Socket[bytes]) -> None:
         for _ in range(BATCH_MESSAGES):
-            if not int(dealer.getsockopt(EVENTS)) & POLLIN:
+            self._on_message([frame.bytes for frame in multipart.receive(dealer)])
+            if not int(dealer.getsockopt(EVENTS)) & POLLIN:  # cheaper than an exception after every batch
                 return
-            self._on_message(dealer.recv_multipart(NOBLOCK))
 
     def _flush(self, dealer: zmq.Socket[bytes]) -> None:
         while self._outbox and self._connected:
             try:
-                dealer.send_multipart(self._outbox[0], NOBLOCK)
+                multipart.send(dealer, self._outbox[0])
             except zmq.Again:
                 return
             self._outbox.popleft()

@@ -2,15 +2,16 @@
 
 Covers: the message classes and the route frame. Events of streams are packed as for the app (`inferd.wire`) and only get a
 route frame in front. See also: `sdk/PROTOCOL.md` part II.
-Daemon → actor: [header][frames of the app's own message, for `submit`, `forward` and `forward_ping`].
-Actor → daemon: [route: msgpack list][header, or the app's message unopened].
+Daemon → actor: [header][frames of the app's own message, for `submit` and `forward`; of the daemon, for `forward_ping`].
+Actor → daemon: [route: msgpack list][header, the app's message unopened, or what came with `forward_ping`].
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgpack
 
@@ -37,6 +38,14 @@ Options = Mapping[str, str | int | float | bool]
 
 MAX_ROW_EVENTS = 65_536
 """Of one stream in one message: far more than its window; past it an actor lies, and would spoil the daemon's counters."""
+
+SHORT_BYTES: Final = 64
+"""What is said in front of an app's own message (`forward`, a route without rows) is shorter, and the same at each message
+of a stream or session: it is read once and remembered."""
+REMEMBERED: Final = 1_024
+"""Streams and sessions whose fronts are remembered; others are read anew."""
+NO_ROWS: Final = 0x90
+"""msgpack's empty list: the last byte of a route without rows."""
 
 KIND_CONTROL = 0
 KIND_EVENTS = 1
@@ -107,7 +116,7 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class ForwardPing:
-    """The app's ping follows in the frames behind; answer with a pong route."""
+    """An app wants to know whether this process is there: send the frames behind back as they are, behind a pong route."""
 
     session: Count
 
@@ -331,13 +340,33 @@ def pack_route(kind: int, session: int = 0, rows: Sequence[Row] = ()) -> bytes:
     return packed
 
 
+def read_order(frames: Sequence[wire.Frame]) -> object:
+    """Return the daemon's message, one of `TO_ACTOR`. Raises as `wire.decode`."""
+    if len(frames[0]) <= SHORT_BYTES:
+        return _read_short(bytes(frames[0]))
+    return wire.decode(frames, TO_ACTOR)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _read_short(front: bytes) -> object:
+    return wire.decode([front], TO_ACTOR)
+
+
 def read_route(frame: wire.Frame) -> Route:
     """Return what `pack_route` wrote. Raises ProtocolError for anything else, types checked."""
+    is_short = 0 < len(frame) <= SHORT_BYTES and frame[-1] == NO_ROWS
+    return _read_short_route(bytes(frame)) if is_short else _read_route(frame)
+
+
+def _read_route(frame: wire.Frame) -> Route:
     value = wire.unpack(frame)
     match value:
         case [int(kind), int(session), list(rows)]:
             return Route(kind, session, tuple(_row(row) for row in rows))
     raise ProtocolError("a route is [kind, session, rows]")
+
+
+_read_short_route = functools.lru_cache(maxsize=REMEMBERED)(_read_route)
 
 
 def _row(value: object) -> Row:
@@ -347,6 +376,31 @@ def _row(value: object) -> Row:
         ):
             return Row(stream, last_seq, n_events, size_bytes, is_terminal)
     raise ProtocolError("a row is [stream, last_seq, n_events, bytes, is_terminal]")
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def pong_route(session: int) -> bytes:
+    """Return the route frame in front of a pong."""
+    return pack_route(KIND_PONG, session)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _forward_ping(session: int) -> bytes:
+    (front,) = wire.encode(ForwardPing(session))
+    return front
+
+
+def forward_ping(session: int, nonce: int) -> list[bytes]:
+    """Return the frames that ask an actor for a sign of life."""
+    return [_forward_ping(session), msgpack.packb(nonce)]
+
+
+def read_nonce(frames: Sequence[wire.Frame]) -> int:
+    """Return the nonce that came back behind a pong route. Raises ProtocolError for anything else."""
+    nonce = wire.unpack(frames[0]) if len(frames) == 1 else None
+    if type(nonce) is not int or not 0 <= nonce <= MAX_U53:
+        raise ProtocolError("a pong is the frame that came with the ping")
+    return nonce
 
 
 def encode_control(message: object) -> list[bytes]:

@@ -95,7 +95,6 @@ class Model:
         self._streams = Streams()
         self._words = EngineWords(outlet.wake, die)
         self._loading = Loading(factory, self._words, self._report)
-        self._instance = ""
         self._alive_s = 0.0
         self._leave_s: float | None = None
         """When the streams' grace ends; None: nobody asked to leave."""
@@ -118,7 +117,7 @@ class Model:
     def hear(self, frames: Sequence[wire.Frame], now_s: float) -> None:
         """Take one message of the daemon; one that cannot be read is a newer daemon's, and finds no answer."""
         try:
-            message = wire.decode(frames, messages.TO_ACTOR)
+            message = messages.read_order(frames)
             self._obey(message, frames[1:], now_s)
         except InferenceError:
             return
@@ -132,9 +131,7 @@ class Model:
             case messages.End():
                 self._do(self._streams.end(message, now_s))
             case messages.ForwardPing(session):
-                ping = wire.decode(behind, {"ping": control.Ping})
-                pong = control.Pong(ping.nonce, self._instance, self._spec.life)
-                self._outlet.send([messages.pack_route(messages.KIND_PONG, session), *wire.encode(pong)])
+                self._outlet.send([messages.pong_route(session), *map(bytes, behind)])
             case messages.ActorWelcome():
                 self._welcome(message, now_s)
             case messages.Load():
@@ -149,7 +146,6 @@ class Model:
                 pass
 
     def _welcome(self, welcome: messages.ActorWelcome, now_s: float) -> None:
-        self._instance = welcome.instance
         self._do(self._streams.welcome(welcome.adopted, now_s))
         if self._loading.loaded:
             self._say(self._loading.loaded)

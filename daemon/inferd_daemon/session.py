@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from inferd.errors import InvalidRequest
 from inferd.messages.control import Limits
 from inferd.wire import Frame
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who is at the other end, by the kernel's word; `pid` is 0 where the system does not tell (macOS)."""
+class Peer(NamedTuple):
+    """Who is at the other end, by the kernel's word; `pid` is 0 where the system does not tell (macOS).
+
+    A tuple, because two are compared at every message.
+    """
 
     uid: int
     gid: int

@@ -8,17 +8,16 @@ the session that asked; a fenced life is deaf and mute.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, assert_never
 
 from inferd import wire
-from inferd.errors import InferenceError, InvalidRequest, ModelNotFound, ProtocolError
+from inferd.errors import InferenceError, InvalidRequest, ModelNotFound, ProtocolError, UnsupportedMode
+from inferd.fields import FieldError
 from inferd.messages import control
 from inferd.messages.events import Error, State, Terminal
-from inferd.strict import FieldError
 from inferd_actors import messages as actors
 from inferd_daemon import crossing
 from inferd_daemon.crossing import Frames
@@ -31,7 +30,6 @@ MAX_EARLY: Final = 8
 two."""
 KEEPER_WORDS: Final = (actors.KeeperReady, actors.KeeperTrouble, actors.Spawned, actors.Died)
 """What only the keeper may say: it concerns other lives than the speaker's own."""
-PONG: Final = wire.table((control.Pong,))
 KEEPER_LIFE: Final = 0
 """The keeper has no life number of its own; models start at 1."""
 
@@ -131,7 +129,9 @@ class Switchboard:
         self.facts.append(crossing.AppCame(session.number, session.app, session.app_session, peer))
 
     def _app_message(self, session: Session, message: object, frames: Frames, now_s: float) -> None:
-        match message:
+        match message:  # what comes often stands first
+            case control.Ping():
+                self._ping(session, message)
             case control.Request():
                 self._open(session, message, frames, now_s)
             case control.Credit():
@@ -144,8 +144,6 @@ class Switchboard:
                     self._uplink(session, stream, message, frames)
             case control.Reattach():
                 self._reattach(session, message)
-            case control.Ping():
-                self._ping(session, message, frames)
             case control.Goodbye():
                 self._end_session(session.peer_id)
             case _:
@@ -235,20 +233,27 @@ class Switchboard:
         )
         self._send_events(session, [wire.pack_event(wanted.request, wanted.seen_seq + 1, gone)])
 
-    def _ping(self, session: Session, ping: control.Ping, frames: Frames) -> None:
-        pong = control.Pong(ping.nonce, self._welcome.instance)
+    def _ping(self, session: Session, ping: control.Ping) -> None:
+        """Answer, or have the model's process answer."""
+        problem = ("", "")
         if ping.model is not None:
             try:
-                model = self._resolve(ping.model)
-            except ModelNotFound as unknown:
-                pong = replace(pong, code=unknown.code, message=unknown.message[:4096])
+                actor = self._pinged(ping.model)
+            except (ModelNotFound, UnsupportedMode) as unable:
+                problem = (unable.code, unable.message[:4096])
             else:
-                life = self._serving.get(model, 0)
-                if life and self._send_in_front(life, _ping_front(session.number), frames):
-                    return
-                text = f"{model} is not loaded: a ping does not load; send it a request first"
-                pong = replace(pong, code="unsupported_mode", message=text)
-        self._send_app(session.peer_id, wire.encode(pong), control_first=True)
+                frames = actors.forward_ping(session.number, ping.nonce)
+                self.sends.append(Outgoing(to_app=False, peer_id=actor.peer_id, frames=frames))
+                return
+        self._pong(session, ping.nonce, 0, *problem)
+
+    def _pinged(self, name: str) -> ActorPeer:
+        model = self._resolve(name)
+        life = self._serving.get(model, 0)
+        actor = self._lives.get(life) if life else None
+        if actor is None:
+            raise UnsupportedMode(f"{model} is not loaded: a ping does not load; send it a request first")
+        return actor
 
     def app_gone(self, peer_id: bytes) -> None:
         """Forget a connection; its streams stay until the loop or their actors end them, unheard."""
@@ -274,7 +279,7 @@ class Switchboard:
             elif route.kind == actors.KIND_EVENTS:
                 self._pass_events(actor, route, frames, now_s)
             elif route.kind == actors.KIND_PONG:
-                self._pass_pong(route.session, frames[1:])
+                self._pass_pong(route.session, actors.read_nonce(frames[1:]), actor.life)
             else:
                 self._actor_speaks(actor, wire.decode(frames[1:], actors.FROM_ACTOR))
         except InferenceError as wrong:
@@ -298,12 +303,15 @@ class Switchboard:
         self._send_actor(hello.life, actors.ActorWelcome(self._welcome.instance))
         self.facts.append(crossing.ActorCame(hello))
 
-    def _pass_pong(self, number: int, frames: Frames) -> None:
-        """Pass a pong on, opened: an actor may say nothing else to an app whose streams it does not serve."""
-        wire.decode(frames, PONG)
+    def _pass_pong(self, number: int, nonce: int, life: int) -> None:
+        """Answer an app in our own words: an actor may say nothing to an app whose streams it does not serve."""
         session = self._sessions.get(number)
         if session is not None:
-            self._send_app(session.peer_id, frames[:1], control_first=True)
+            self._pong(session, nonce, life)
+
+    def _pong(self, session: Session, nonce: int, life: int, code: str = "", message: str = "") -> None:
+        pong = control.Pong(nonce, self._welcome.instance, life, code, message)
+        self._send_app(session.peer_id, wire.encode(pong), control_first=True)
 
     def _actor_speaks(self, actor: ActorPeer, message: object) -> None:
         if isinstance(message, KEEPER_WORDS) and actor.life != KEEPER_LIFE:
@@ -421,25 +429,16 @@ class Switchboard:
         self.events_total += len(packed)
         self._send_app(session.peer_id, wire.join_events(packed))
 
-    def _send_actor(self, life: int, message: object, behind: Frames = ()) -> bool:
-        return self._send_in_front(life, wire.encode(message), behind)
-
-    def _send_in_front(self, life: int, front: Frames, behind: Frames) -> bool:
+    def _send_actor(self, life: int, message: object, behind: Frames = ()) -> None:
         actor = self._lives.get(life)
-        if actor is None:
-            return False
-        self.sends.append(Outgoing(to_app=False, peer_id=actor.peer_id, frames=[*front, *behind]))
-        return True
+        if actor is not None:
+            frames = [*wire.encode(message), *behind]
+            self.sends.append(Outgoing(to_app=False, peer_id=actor.peer_id, frames=frames))
 
     @property
     def counts(self) -> tuple[int, int, int]:
         """Return how many sessions, streams and actors there are: what a leak would show in."""
         return len(self._sessions), len(self._streams), len(self._actors)
-
-
-@functools.lru_cache(maxsize=1024)  # as many as an uid may have connections
-def _ping_front(session: int) -> tuple[bytes, ...]:
-    return tuple(wire.encode(actors.ForwardPing(session)))
 
 
 def _packed_end(stream: Stream, event: Terminal) -> wire.PackedEvent:

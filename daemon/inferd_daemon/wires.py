@@ -23,13 +23,13 @@ from typing import Final
 
 import zmq
 
-from inferd import wire
+from inferd import multipart, wire
 from inferd_actors.messages import Probe
 from inferd_daemon.crossing import Fact, Frames, Order, WiresFailed
 from inferd_daemon.session import Peer
 from inferd_daemon.switchboard import Kick, Outgoing, Switchboard
 
-POLLIN, EVENTS, NOBLOCK, SRCFD = (int(one) for one in (zmq.POLLIN, zmq.EVENTS, zmq.NOBLOCK, zmq.SRCFD))
+POLLIN, EVENTS, SRCFD = (int(one) for one in (zmq.POLLIN, zmq.EVENTS, zmq.SRCFD))
 """As plain numbers: an enum's arithmetic costs microseconds at every message."""
 HWM_MESSAGES: Final = 1_000
 """Above the 900 events that an app's windows may sum to, so an honest peer never meets it."""
@@ -116,19 +116,15 @@ class Router:
         """Peers whose descriptor was closed, or reused by them: how often they are still to be probed."""
 
     def read(self) -> tuple[bytes, Peer, list[zmq.Frame]] | None:
-        """Return the next message with its sender, or None when there is none. Peers without identity are ignored."""
-        receive = self.socket.recv
-        # Asking first is cheaper than an exception at the end of every batch.
-        while int(self.socket.getsockopt(EVENTS)) & POLLIN:
-            routing, frames = receive(NOBLOCK, copy=False), []
-            more = routing.more
-            while more:
-                frames.append(receive(NOBLOCK, copy=False))
-                more = frames[-1].more
-            line = self._line(routing.bytes, frames[0]) if frames else None
-            if line is not None:
-                return routing.bytes, line.peer, frames
-        return None
+        """Return the next message, there is one, with its sender; None if that one has no identity."""
+        routing, *frames = multipart.receive(self.socket)
+        line = self._line(routing.bytes, frames[0]) if frames else None
+        return None if line is None else (routing.bytes, line.peer, frames)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether there is a message; asking is cheaper than an exception at the end of every batch."""
+        return bool(int(self.socket.getsockopt(EVENTS)) & POLLIN)
 
     def _line(self, peer_id: bytes, frame: zmq.Frame) -> PeerLine | None:
         """Return who sent this frame, by the kernel's word on every message: a routing id can be chosen by anybody."""
@@ -176,7 +172,7 @@ class Router:
     def _try(self, peer_id: bytes, frames: Frames) -> bool | None:
         """Return True: sent. False: the pipe is full. None: nobody is there."""
         try:
-            self.socket.send_multipart([peer_id, *frames], NOBLOCK, copy=max(map(len, frames)) < COPY_BELOW_BYTES)
+            multipart.send(self.socket, (peer_id, *frames), copy=max(map(len, frames)) < COPY_BELOW_BYTES)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:
@@ -194,7 +190,7 @@ class Router:
         """Read the monitor: who connects is counted, and whoever's descriptor closed is suspected."""
         with contextlib.suppress(zmq.Again):
             while True:
-                event, fd = struct.unpack(MONITOR_EVENT, self.monitor.recv_multipart(NOBLOCK)[0])
+                event, fd = struct.unpack(MONITOR_EVENT, self.monitor.recv_multipart(zmq.NOBLOCK)[0])
                 if event == zmq.EVENT_ACCEPTED:
                     self._count(fd)
                 else:
@@ -322,40 +318,48 @@ class Wires:
 
     def _run(self) -> None:
         apps, actors, ear = self._apps, self._actors, self._ear.fileno()
-        readable = [(one, POLLIN) for one in (apps.socket, apps.monitor, actors.socket, actors.monitor, ear)]
+        # Actors first, since what they send was waited for the longest.
+        readable = [(one, POLLIN) for one in (actors.socket, apps.socket, ear, apps.monitor, actors.monitor)]
         while not self._stopping or self._orders:
-            is_waiting = self._apps.is_waiting or self._actors.is_waiting
-            ready = zmq.zmq_poll(readable, int(RETRY_S * 1000) if is_waiting else -1)
-            self._round([one for one, _ in ready], time.monotonic())
+            patience_ms = int(RETRY_S * 1000) if apps.is_waiting or actors.is_waiting else -1
+            self._round(zmq.zmq_poll(readable, patience_ms), time.monotonic())
 
-    def _round(self, ready: Sequence[object], now_s: float) -> None:
-        """Do everything that this wake-up brought; actors first, since what they send was waited for the longest."""
-        board = self._board
-        if self._actors.socket in ready:
-            self._read(self._actors, board.actor_said, now_s)
-        if self._apps.socket in ready:
-            self._read(self._apps, board.app_said, now_s)
-        if self._ear.fileno() in ready:
-            self._hear_bell()
-        for router, gone in ((self._apps, board.app_gone), (self._actors, board.actor_gone)):
-            if router.monitor in ready:
-                router.follow()
-            if router.is_waiting:
-                self._forget(router, router.departed(), gone)
-                self._forget(router, [one for one in tuple(router.stuck) if not router.flush(one)], gone)
+    def _round(self, ready: Sequence[tuple[object, int]], now_s: float) -> None:
+        """Do everything that this wake-up brought, in the order of the sources."""
+        apps, actors, board = self._apps, self._actors, self._board
+        for source, _ in ready:
+            if source is actors.socket:
+                self._read(actors, board.actor_said, now_s)
+            elif source is apps.socket:
+                self._read(apps, board.app_said, now_s)
+            elif source is apps.monitor:
+                apps.follow()
+            elif source is actors.monitor:
+                actors.follow()
+            else:
+                self._hear_bell()
+        if apps.is_waiting:
+            self._try_again(apps, board.app_gone)
+        if actors.is_waiting:
+            self._try_again(actors, board.actor_gone)
         if board.facts:
             facts, board.facts = board.facts, []
             self._deliver(facts)
 
+    def _try_again(self, router: Router, gone: Callable[[bytes], None]) -> None:
+        self._forget(router, router.departed(), gone)
+        self._forget(router, [one for one in tuple(router.stuck) if not router.flush(one)], gone)
+
     def _read(self, router: Router, said: Callable[[bytes, Peer, Frames, float], None], now_s: float) -> None:
         for _ in range(BATCH_MESSAGES):
             message = router.read()
-            if message is None:
+            if message is not None:
+                self._obey()  # whoever speaks may have been announced by an order that was posted before
+                peer_id, peer, frames = message
+                said(peer_id, peer, [frame.buffer for frame in frames], now_s)
+                self._carry_out()
+            if not router.is_readable:
                 return
-            self._obey()  # whoever speaks may have been announced by an order that was posted before
-            peer_id, peer, frames = message
-            said(peer_id, peer, [frame.buffer for frame in frames], now_s)
-            self._carry_out()
 
     def _hear_bell(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -32,10 +32,11 @@ from inferd.drafts import (
 )
 from inferd.errors import ConnectionLost, InferenceError
 from inferd.intake import Only
+from inferd.letterbox import Letterbox
 from inferd.line import CONNECT_TIMEOUT_S, Line
 from inferd.messages import events, operations
 from inferd.messages.events import Pulled, PullProgress
-from inferd.streams import Letterbox, Loopback, ReplyStream, Stream
+from inferd.streams import Loopback, ReplyStream, Stream
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,10 +125,9 @@ class Client:
         Raises the reason for which the model could not answer (ModelNotFound, ModelFailed).
         """
         model, timeout_s = checked_model(model), checked_timeout(timeout_s)
-        mailbox = Letterbox()
+        connection, mailbox = self._line.connection(), Letterbox()
         asked_s = time.monotonic()
-        self._line.connection().probe(model, timeout_s, mailbox)
-        (item,) = mailbox.take()
+        item = connection.ask(model, timeout_s, mailbox)
         if isinstance(item, InferenceError):
             raise item
         return time.monotonic() - asked_s
@@ -197,5 +197,6 @@ def _answer(line: Line, request: Draft, kind: type[T]) -> T:
 
 
 def _post(deliveries: dict[Mailbox, list[Item]]) -> None:
-    for mailbox, items in deliveries.items():
-        mailbox.put(items)
+    for mailbox in list(deliveries):
+        mailbox.put(deliveries[mailbox])
+        del deliveries[mailbox]  # what is still there after an interrupt is posted again

@@ -14,7 +14,7 @@ class Doorbell:
     """`ring` from anywhere, in finalizers too (no lock); `ear` is what the sleeper polls.
 
     The order that loses no ring: callers leave their message, then ring; the sleeper calls `doze`, looks for messages
-    once more, sleeps, and calls `rise`.
+    once more, sleeps, calls `rise`, and `hush` if its ear heard something.
     """
 
     def __init__(self) -> None:
@@ -35,8 +35,11 @@ class Doorbell:
         self._dozing = True
 
     def rise(self) -> None:
-        """Say that the sleeper is awake, and take the rings."""
+        """Say that the sleeper is awake and looks for messages before it sleeps again."""
         self._dozing = False
+
+    def hush(self) -> None:
+        """Take the rings."""
         with suppress(BlockingIOError):
             self.ear.recv(4096)  # rings come one at a time; whatever is left only wakes once more
 

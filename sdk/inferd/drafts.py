@@ -13,10 +13,10 @@ from typing import Final, Literal, TypedDict
 
 from inferd import wire
 from inferd.errors import InvalidRequest, ProtocolError
+from inferd.fields import FieldError
 from inferd.messages import control, operations
 from inferd.messages.control import Priority
 from inferd.messages.operations import Message
-from inferd.strict import FieldError
 
 Prompt = str | Sequence[Message | Mapping[str, object]]
 """Words (one user message), or the turns of a conversation; a mapping has the fields of `Message`."""

@@ -83,6 +83,14 @@ def lost(where: str, *, started: bool) -> ConnectionLost:
     )
 
 
+def torn(where: str) -> ConnectionLost:
+    """Return the error of a call that was open when an exception broke into the work on its line."""
+    return ConnectionLost(
+        f"an interrupt of this program broke the line to the daemon at {where}: ask again",
+        details={"started": True, "socket": where},
+    )
+
+
 def late(live: Live, complaint: str) -> DeadlineExceeded:
     """Return the error of a request without progress. `complaint`: what the daemon refused meanwhile, if anything."""
     timeout_s, latest = live.call.draft.timeout_s, wire.tag(live.latest) if live.latest else "nothing yet"

@@ -21,7 +21,7 @@ from inferd.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inferd.connection import Post
+    from inferd.pump import Post
 
 CONNECT_TIMEOUT_S: Final = 5.0
 """A daemon that is activated by this very connection answers within a second; the rest is for a busy machine."""

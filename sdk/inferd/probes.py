@@ -53,10 +53,11 @@ class Probes:
 
     def answer(self, pong: control.Pong) -> None:
         """Deliver a pong, or the error in it; one that nobody waits for is nothing."""
-        asked = self._asked.pop(pong.nonce, None)
+        asked = self._asked.get(pong.nonce)
         if asked:
             reason = from_code(pong.code, pong.message) if pong.code else pong
             self._effects.deliver(asked.probe.mailbox, reason)
+            del self._asked[pong.nonce]  # last, here and below: an interrupt may come between; nobody is forgotten
 
     def line_up(self) -> None:
         """Send again what was not answered: asking twice harms nobody."""
@@ -83,10 +84,10 @@ class Probes:
         for nonce, asked in list(self._asked.items()):
             if now_s < asked.due_s:
                 continue
-            del self._asked[nonce]
             if now_s >= asked.line_deadline_s:
                 end: InferenceError = endings.unreachable(self._where, self._connect_timeout_s, greeted=greeted)
             else:
                 end = endings.unanswered(asked.probe.timeout_s, asked.probe.model)
             self._effects.deliver(asked.probe.mailbox, end)
+            del self._asked[nonce]
         return min((asked.due_s for asked in self._asked.values()), default=NEVER_S)

@@ -81,6 +81,13 @@ class Session:
         self._requests.line_down(now_s)
         self._probes.line_down(now_s)
 
+    def torn(self, now_s: float) -> None:
+        """End every call: an interrupt has left what was under way half done, and events may be missing."""
+        self.disconnected(now_s)
+        reason = endings.torn(self._where)
+        self._requests.distrust(reason, now_s)
+        self._probes.end_all(reason)
+
     def receive(self, frames: Sequence[wire.Frame], peer_uid: int | None, now_s: float) -> None:
         """Take one message. `peer_uid`: who listens there, by the kernel's word; needed until the line is up."""
         if self.phase not in (Phase.GREETING, Phase.UP):
@@ -101,15 +108,15 @@ class Session:
                 self._requests.arrive(arrival, now_s)
 
     def _answer(self, message: object, peer_uid: int | None) -> None:
-        match message:
+        match message:  # what comes often stands first
+            case control.Pong():
+                self._probes.answer(message)
             case control.Welcome() if self.phase is Phase.GREETING or message.instance != self._instance:
                 self._welcome(message, peer_uid)
             case control.Refused() if self.phase is Phase.GREETING:
                 self._refuse(from_code(message.code, message.message, retryable=message.retryable))
             case control.Refused():
                 self._complaint = message.message
-            case control.Pong():
-                self._probes.answer(message)
             case _:  # a second welcome; a goodbye: the line will close and say the same
                 return
 

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from inferd import endings
-from inferd.calls import UNREAD, is_state
 from inferd.drafts import checked_timeout
 from inferd.intake import Intake, Only
+from inferd.letterbox import Letterbox
 from inferd.messages import control
 from inferd.reply import GenerateEvent, Reply, ReplyView
 from inferd.uplink import LOOPBACK_EVENTS, SEND_TIMEOUT_S, LoopbackEvent, Uplink, UplinkMessage, late_feed, pieces, say
@@ -29,32 +29,6 @@ if TYPE_CHECKING:
     from inferd.line import Line
 
 E = TypeVar("E")
-
-
-class Letterbox:
-    """A mailbox: the I/O thread puts, one other thread takes."""
-
-    def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[list[Item]] = queue.SimpleQueue()
-        self._put = 0
-        self._taken = 0
-        """Each of the two counts has one writer, so that neither needs a lock."""
-
-    def put(self, items: list[Item], /) -> None:
-        """Take what arrived; never blocks. State that nobody reads is dropped."""
-        if self._put - self._taken < UNREAD or not is_state(items):
-            self._put += len(items)
-            self._queue.put(items)
-
-    def take(self, timeout_s: float | None = None) -> list[Item]:
-        """Return the next batch; waits for it. Raises queue.Empty after `timeout_s`."""
-        items = self._queue.get(timeout=timeout_s)
-        self._taken += len(items)
-        return items
-
-    def empty(self) -> bool:
-        """Return whether `take` would wait."""
-        return self._queue.empty()
 
 
 class Stream(Iterable[E], Generic[E]):
@@ -71,9 +45,9 @@ class Stream(Iterable[E], Generic[E]):
         self._line = line  # the client lives as long as one of its streams
         self._mailbox = Letterbox()
         self._items: deque[Item] = deque()
-        connection = line.connection()
-        self.request_id = connection.open(draft, self._mailbox, grants, progress_extends=progress_extends)
-        self._intake: Intake[E] = Intake(connection, self.request_id, view)
+        self._connection = line.connection()
+        self.request_id = self._connection.open(draft, self._mailbox, grants, progress_extends=progress_extends)
+        self._intake: Intake[E] = Intake(self._connection, self.request_id, view)
 
     @property
     def trace_id(self) -> str | None:
@@ -96,7 +70,7 @@ class Stream(Iterable[E], Generic[E]):
                     return shown
             if self._intake.check():
                 self._intake.check_process()
-                self._items.extend(self._mailbox.take())
+                self._items.extend(self._connection.take(self._mailbox))
         raise StopIteration
 
     def __iter__(self) -> Iterator[E]:
@@ -206,6 +180,6 @@ class Loopback(Stream[LoopbackEvent]):
 
     def _await_grant(self, deadline_s: float, timeout_s: float) -> None:
         try:
-            self._uplink.take(self._grants.take(max(0.0, deadline_s - time.monotonic())))
+            self._uplink.take(self._connection.take(self._grants, max(0.0, deadline_s - time.monotonic())))
         except queue.Empty:
             raise late_feed(timeout_s) from None

@@ -3,15 +3,15 @@
 Covers: the hooks for classes, containers, unions and bounds. Why hooks: cattrs alone turns "5" and 5.9 into 5, "false" into
 True, None into "None". Does not cover single values (`values`), frames and message tables (`wire`).
 
-Two looks at a value: the quick one is cattrs' generated code and only says no. The locating one, for what was refused,
-goes field by field and stops at the first wrong one, with its path. Why not cattrs' own detailed mode: it collects every
-error, and 6 MiB of wrong blocks took it three minutes.
+Two looks at a value: the quick one is cattrs' generated code (or `flat`) and only says no. The locating one, for what was
+refused, goes field by field and stops at the first wrong one, with its path. Why not cattrs' own detailed mode: it collects
+every error, and 6 MiB of wrong blocks took it three minutes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import partial
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
@@ -20,7 +20,8 @@ from cattrs.cols import homogenous_tuple_structure_factory, mapping_structure_fa
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 from cattrs.preconf.msgpack import MsgpackConverter, make_converter
 
-from inferd import values
+from inferd import flat, values
+from inferd.fields import FieldError, RawBytes, field_error
 from inferd.messages.bounds import Blob, Unread
 from inferd.messages.operations import BLOCKS, Block
 from inferd.values import WANTED, shown
@@ -30,36 +31,6 @@ Hook = Callable[[Any, Any], Any]
 
 Factory = Callable[[Any, MsgpackConverter], Hook]
 """(type, converter) → hook."""
-
-FIELD_CHARS: Final = 256
-"""Longest path that an error names: keys are the sender's own words, and up to 8 MiB long."""
-
-
-class FieldError(ValueError):
-    """A value broke a rule; `field` is its path (may be empty), `problem` what was found and what is allowed."""
-
-    def __init__(self, field: str, problem: str) -> None:
-        field = field[:FIELD_CHARS]
-        super().__init__(f"{field}: {problem}" if field else problem)
-        self.field = field
-        self.problem = problem
-
-    def inside(self, step: str) -> FieldError:
-        """Return the same error as seen from one level further out."""
-        joint = "." if self.field and not self.field.startswith("[") else ""
-        return FieldError(f"{step}{joint}{self.field}", self.problem)
-
-
-def field_error(error: Exception) -> FieldError:
-    """Return what a locating converter raised as a broken rule; without a path if it concerns the value as a whole."""
-    return error if isinstance(error, FieldError) else FieldError("", str(error))
-
-
-@dataclass(frozen=True, slots=True)
-class RawBytes:
-    """A blob on its way out: the packer gives it a frame and writes the frame's index instead."""
-
-    data: bytes
 
 
 # --- bounds, literals, unions: the same in both looks
@@ -150,6 +121,9 @@ def _block_hook(_: object, converter: MsgpackConverter) -> Hook:
 def _message_hook(kind: Any, converter: MsgpackConverter) -> Hook:  # noqa: ANN401 - a class
     """Give cattrs the annotations themselves: from text it would resolve them without their bounds."""
     hints = get_type_hints(kind, include_extras=True)
+    simple = flat.hook(kind, hints, unknown_refused=converter.forbid_extra_keys)
+    if simple:
+        return simple
     for field in fields(kind):
         field.type = hints[field.name]
     return _only_if(Mapping, make_dict_structure_fn(kind, converter))

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgpack
 
 from inferd.errors import InvalidRequest, ProtocolError
+from inferd.fields import FieldError, RawBytes, field_error
 from inferd.messages import control, events, operations
-from inferd.strict import FieldError, RawBytes, field_error, make_strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,14 +38,6 @@ nobody else was served (two cores); ten thousand messages, or a thousand tools w
 STATE_SEQ = 0
 """Sequence number of state events, which are outside the numbered stream."""
 
-_ASKING = (
-    make_strict(unknown_fields_refused=True, detailed=False),
-    make_strict(unknown_fields_refused=True, detailed=True),
-)
-_TELLING = (
-    make_strict(unknown_fields_refused=False, detailed=False),
-    make_strict(unknown_fields_refused=False, detailed=True),
-)
 _IGNORING: frozenset[type] = frozenset(
     {control.Hello, control.Welcome, control.Limits, control.Refused, control.Pong, control.Goodbye}
 )
@@ -129,18 +122,12 @@ def unpack(packed: Frame, blobs: Sequence[Frame] = ()) -> Any:  # noqa: ANN401 -
     Raises ProtocolError for anything that is not one well-formed msgpack value with known references, and for one of more
     than `MAX_VALUES` values.
     """
-
-    def resolve(code: int, data: bytes) -> Frame:
-        if code != BLOB_REFERENCE or len(data) != 1 or data[0] >= len(blobs):
-            raise ValueError(f"unknown extension {code} or blob index")
-        return blobs[data[0]]
-
     # A value takes a byte at least, so nearly every message can be read without counting.
     count = _Tally().count if len(packed) > MAX_VALUES else None
     try:
         return msgpack.unpackb(
             packed,
-            ext_hook=resolve,
+            ext_hook=partial(_resolve, blobs) if blobs else _resolve_none,
             list_hook=count,
             object_hook=count,
             strict_map_key=True,
@@ -149,6 +136,15 @@ def unpack(packed: Frame, blobs: Sequence[Frame] = ()) -> Any:  # noqa: ANN401 -
         )
     except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as reason:
         raise ProtocolError(f"not a msgpack value: {type(reason).__name__}: {reason}") from None
+
+
+def _resolve(blobs: Sequence[Frame], code: int, data: bytes) -> Frame:
+    if code != BLOB_REFERENCE or len(data) != 1 or data[0] >= len(blobs):
+        raise ValueError(f"unknown extension {code} or blob index")
+    return blobs[data[0]]
+
+
+_resolve_none = partial(_resolve, ())
 
 
 class _Tally:
@@ -165,8 +161,25 @@ class _Tally:
         return container
 
 
+class _Look(Protocol):
+    def structure(self, value: Any, kind: type[T], /) -> T:  # noqa: ANN401 - whatever msgpack held
+        """Return a message made of plain values; raises for anything that its class does not allow."""
+
+    def unstructure(self, message: Any, /) -> Any:  # noqa: ANN401 - plain values of any shape
+        """Return a message as plain values."""
+
+
+@cache
+def _looks(asking: bool) -> tuple[_Look, _Look]:  # noqa: FBT001 - a key, for which there are two values
+    """Return the quick and the locating look at what asks, or at what tells."""
+    from inferd.strict import make_strict
+
+    quick, locating = (make_strict(unknown_fields_refused=asking, detailed=detailed) for detailed in (False, True))
+    return quick, locating
+
+
 def _structure(value: object, kind: type[T], *, asking: bool) -> T:
-    quick, detailed = _ASKING if asking else _TELLING
+    quick, detailed = _looks(asking)
     try:
         return quick.structure(value, kind)
     except Exception:  # noqa: BLE001 - whatever the quick look tripped over, the slow one names it
@@ -178,7 +191,7 @@ def _structure(value: object, kind: type[T], *, asking: bool) -> T:
 
 def fields_of(message: object) -> Any:  # noqa: ANN401 - plain values of any shape
     """Return a message as plain values, defaults left out."""
-    return _TELLING[0].unstructure(message)
+    return _looks(False)[0].unstructure(message)
 
 
 def encode(message: object) -> list[bytes]:

@@ -109,6 +109,9 @@ def _lies(desk: Desk) -> Mapping[str, list[bytes]]:
             actors.pack_route(actors.KIND_PONG, desk.sessions[1]),
             *wire.encode(control.Welcome(1, "i" * 32, "bad", 1)),
         ],
+        "a pong of half a number": [actors.pong_route(desk.sessions[1]), msgpack.packb(0.5)],
+        "a pong of less than nothing": [actors.pong_route(desk.sessions[1]), msgpack.packb(-1)],
+        "two pongs in one": [actors.pong_route(desk.sessions[1]), msgpack.packb(1), msgpack.packb(2)],
         "another's death": actors.encode_control(actors.Died(GOOD_LIFE, "killed by words")),
         "another's birth": actors.encode_control(actors.Spawned(GOOD_LIFE, 1)),
         "the keeper's words": actors.encode_control(actors.KeeperReady()),
@@ -167,7 +170,7 @@ def test_no_bytes_of_an_actor_raise_in_the_thread_that_serves_everybody(seed: in
     whole = [
         [actors.pack_route(actors.KIND_EVENTS, desk.sessions[0], [desk.row()]), *TEXT],
         [actors.pack_route(actors.KIND_EVENTS, desk.sessions[0], [desk.row(is_terminal=True)]), FACTS, *DONE],
-        [actors.pack_route(actors.KIND_PONG, desk.sessions[0]), *wire.encode(control.Pong(1))],
+        [actors.pong_route(desk.sessions[0]), *actors.forward_ping(1, 1)[1:]],
         actors.encode_control(actors.Loaded(1, can_park=False, context_tokens=1, memory_bytes=1, load_s=0.1)),
         actors.encode_control(actors.Alive(1, 1, idle=False)),
     ]

@@ -87,7 +87,7 @@ FROM_ACTORS: Final[Sequence[Frames]] = (
     actors.encode_control(actors.ActorHello("keeper", 0, 1, "f" * 32, 1)),
     actors.encode_control(actors.Alive(1, 1, idle=False)),
     actors.encode_control(actors.KeeperReady((actors.HeldLife(1, "model", ECHO, 1, "f" * 64),), (1, 2))),
-    [actors.pack_route(actors.KIND_PONG, 1), *wire.encode(control.Pong(1))],
+    [actors.pong_route(1), *actors.forward_ping(1, 1)[1:]],
     [
         actors.pack_route(actors.KIND_EVENTS, 1, [actors.Row(1, 1, 1, 9, is_terminal=False)]),
         *wire.join_events([wire.pack_event(1, 1, TextDelta("x"))]),

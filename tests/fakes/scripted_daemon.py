@@ -145,10 +145,14 @@ class ScriptedDaemon:
                 self._ear.recv(4096)
             if router in ready:
                 self._hear(router.recv_multipart())
-            while self._out:
-                router.send_multipart(self._out.popleft())
+            self._speak(router)
+        self._speak(router)
         router.close()
         context.term()
+
+    def _speak(self, router: zmq.Socket[bytes]) -> None:
+        while self._out:
+            router.send_multipart(self._out.popleft())
 
     def _hear(self, frames: list[bytes]) -> None:
         peer, *rest = frames

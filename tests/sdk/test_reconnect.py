@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from scripted_daemon import ScriptedDaemon, answering
+from scripted_daemon import PATIENCE_S, ScriptedDaemon, answering
 
 import inferd
 from inferd import Client, TextDelta
-from inferd.messages import control, events
+from inferd.calls import Item, Mailbox
+from inferd.carrier import BATCH_MESSAGES
+from inferd.drafts import draft
+from inferd.intake import Only
+from inferd.line import Line
+from inferd.messages import control, events, operations
+from inferd.streams import Stream
 
 FINISHED = events.Finished("m")
 
@@ -62,6 +69,29 @@ def test_a_stream_that_the_next_daemon_does_not_know_is_lost_and_says_that_it_ha
                 next(stream)
     assert lost.value.details["started"] is True
     assert lost.value.retryable
+
+
+def test_what_the_daemon_said_before_it_left_is_heard_however_much_it_is(path: Path) -> None:
+    goes_on = threading.Event()
+
+    def post(deliveries: dict[Mailbox, list[Item]]) -> None:
+        assert goes_on.wait(PATIENCE_S)
+        for mailbox, items in deliveries.items():
+            mailbox.put(items)
+
+    line = Line("test", path, PATIENCE_S, post)
+    words = [str(at) for at in range(3 * BATCH_MESSAGES)]
+    with ScriptedDaemon(path) as daemon:
+        stream = Stream(line, draft(operations.ListModels(), timeout_s=PATIENCE_S), Only(TextDelta))
+        request = daemon.request().request.id
+        daemon.tell(request, events.Accepted("t"))
+        for word in words:
+            daemon.tell(request, TextDelta(word))
+        daemon.tell(request, FINISHED)
+    goes_on.set()
+    assert [event.text for event in stream] == words
+    line.close()
+    line.join()
 
 
 def inferd_event(request: int, seq: int, event: events.Event) -> inferd.wire.PackedEvent:

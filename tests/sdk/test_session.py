@@ -455,6 +455,34 @@ def test_an_accepted_request_whose_line_does_not_come_back_is_lost_and_says_that
     assert box.end.details["started"] is True
 
 
+def test_a_deadline_that_passes_while_there_is_no_line_is_the_lines_fault() -> None:
+    driven = DrivenSession()
+    driven.up()
+    request, box = driven.open(timeout_s=5.0)
+    driven.hear(request, 0, ACCEPTED)
+    driven.break_line()
+    driven.wait(5.0)
+    assert isinstance(box.end, errors.ConnectionLost)
+    assert box.end.details["started"] is True
+
+
+def test_after_an_interrupt_in_the_middle_of_the_work_every_call_has_ended_and_new_ones_go_on() -> None:
+    driven, request, box = started()
+    driven.hear(request, 1, TEXT)
+    unsent, pinged = driven.open()[1], driven.ping()
+    driven.look()
+    driven.session.torn(driven.now_s)
+    driven.settle()
+    for one in (box, unsent, pinged):
+        assert isinstance(one.end, errors.ConnectionLost)
+        assert "an interrupt of this program" in one.end.message
+    driven.up()
+    assert driven.look() == [control.Cancel(request), control.Cancel(request + 1)]
+    later, answered = driven.open()
+    driven.hear(later, 1, events.Finished("m"))
+    assert answered.events == [events.Finished("m")]
+
+
 def test_what_was_consumed_while_the_line_was_down_is_in_the_reattach() -> None:
     driven, request, _ = started()
     driven.hear(request, 1, TEXT)

@@ -24,7 +24,7 @@ from raw_app import ECHO, RawApp, packed, request, words
 from waiting import until
 from zmtp import GREETING, READY, dialled, frame, greeted, is_closed
 
-from inferd import Done, TextDelta, wire
+from inferd import Done, TextDelta
 from inferd.messages import control
 from inferd_actors import messages as actors
 
@@ -201,7 +201,7 @@ def test_nobody_becomes_an_actor_or_the_keeper_without_the_secret(daemon: Daemon
         _hello(0),
         actors.encode_control(actors.Died(life, "says a stranger")),
         actors.encode_control(actors.KeeperTrouble("says a stranger")),
-        [actors.pack_route(actors.KIND_PONG, 1), *wire.encode(control.Pong(1))],
+        [actors.pong_route(1), *actors.forward_ping(1, 1)[1:]],
         [actors.pack_route(actors.KIND_EVENTS, 1, [actors.Row(1, 1, 1, 9, is_terminal=False)])],
         [ROUTE],
         [b""],

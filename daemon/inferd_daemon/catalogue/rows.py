@@ -12,8 +12,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Annotated
 
 from inferd.errors import InvalidRequest
+from inferd.fields import field_error
 from inferd.messages.bounds import Length, Name, Positive, ShortText
-from inferd.strict import field_error, make_strict
+from inferd.strict import make_strict
 from inferd_daemon.catalogue.names import ModelId, shown
 from inferd_daemon.catalogue.schema import Capability, Cost, Engine, Option, Schema
 from inferd_daemon.catalogue.sources import BuiltinSource, FileSource, PackageSource, Source
