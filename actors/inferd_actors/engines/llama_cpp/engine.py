@@ -114,8 +114,9 @@ class LlamaCpp(Desk):
             return
         if len(text) > LONGEST_PIECE_BYTES * runtime.context_tokens:
             raise overflow(model, len(text) // LONGEST_PIECE_BYTES, runtime.context_tokens)
-        begins = bool(runtime.model.begin_text) and text.startswith(runtime.model.begin_text)
-        prompt = runtime.model.tokenize(text, add_begin=not begins)
+        words = runtime.model.vocabulary
+        begins = bool(words.begin_text) and text.startswith(words.begin_text)
+        prompt = words.tokenize(text, add_begin=not begins, marks=True)
         limit_tokens, warnings = limit(asked, model, len(prompt), runtime.context_tokens)
         chain = sampling.plan(asked, runtime.defaults, chance=secrets.randbits(32))
         answer.prepared = runtime.prepare(prompt, chain, limit_tokens, warnings)
@@ -127,26 +128,25 @@ class LlamaCpp(Desk):
     def _read(self, runtime: Runtime, answer: Answer, prepared: Prepared) -> None:
         """Take a chunk of the prompt into the cache; behind the last one stands the first token."""
         count = min(CHUNK_TOKENS, len(prepared.prompt) - prepared.read_tokens)
-        if not runtime.context.read(prepared.prompt, prepared.read_tokens, count):
-            raise overflow(answer.submission.model, len(prepared.prompt), runtime.context_tokens)
+        piece = prepared.prompt[prepared.read_tokens : prepared.read_tokens + count]
+        self._at = runtime.compute(prepared.read_tokens, piece)
         prepared.read_tokens += count
         self._counters["prompt_tokens"] += count
         if prepared.read_tokens == len(prepared.prompt):
             self._sample(runtime, answer, prepared)
 
     def _decode(self, runtime: Runtime, answer: Answer, prepared: Prepared) -> None:
-        if not runtime.context.append(prepared.latest):
-            self._end(answer, answer.end("length"))
-            return
+        where = len(prepared.prompt) + answer.completion_tokens - 1
+        self._at = runtime.compute(where, [prepared.latest])
         self._sample(runtime, answer, prepared)
 
     def _sample(self, runtime: Runtime, answer: Answer, prepared: Prepared) -> None:
-        prepared.latest = token = runtime.context.sample(prepared.sampler)
-        if runtime.model.ends(token):
+        prepared.latest = token = runtime.context.sample(prepared.sampler, self._at)
+        if runtime.model.vocabulary.ends(token):
             self._end(answer, answer.end("stop"))
             return
         self._counters["completion_tokens"] += 1
-        events, complete = answer.add(runtime.model.piece(token))
+        events, complete = answer.add(runtime.model.vocabulary.piece(token))
         if complete:
             self._end(answer, events)
         elif events:

@@ -62,8 +62,12 @@ class Runtime:
         self, prompt: library.Tokens, steps: Sequence[Step], limit_tokens: int, warnings: tuple[str, ...]
     ) -> Prepared:
         """Return a request ready to be read into the cache, which is emptied for it; its sampler is the caller's to close."""
-        self.context.clear()
-        return Prepared(prompt, library.Sampler(steps, self.model), limit_tokens, warnings)
+        self.context.forget(0)
+        return Prepared(prompt, library.Sampler(steps, len(self.model.vocabulary)), limit_tokens, warnings)
+
+    def compute(self, start: int, tokens: Sequence[int] | library.Tokens) -> int:
+        """Continue the sequence; return where the logits of the last token are."""
+        return self.context.decode([library.Row(0, start, tokens, wants_logits=True)])[0]
 
     def close(self) -> None:
         """Release everything, in the library's order."""
@@ -102,7 +106,8 @@ def load(path: str, name: str, options: Options, on_progress: OnProgress, go_on:
 def _context(model: library.Model, context_tokens: int, options: Options) -> library.Context:
     return library.Context(
         model,
-        context_tokens=context_tokens,
+        cells=context_tokens,
+        seats=1,
         batch_tokens=BATCH_TOKENS,
         threads=options.computing_threads,
     )
@@ -117,12 +122,14 @@ def _context_tokens(wanted: int, trained: int) -> int:
 
 def _warm_up(model: library.Model, context: library.Context) -> None:
     """Compute once, so that the first request does not wait for pages of the file."""
-    tokens = model.tokenize("a", add_begin=True)
-    context.read(tokens, 0, len(tokens))
-    context.clear()
+    tokens = model.vocabulary.tokenize("a", add_begin=True, marks=False)
+    context.decode([library.Row(0, 0, tokens, wants_logits=True)])
+    context.forget(0)
 
 
 def _template(model: library.Model, name: str) -> ChatTemplate | None:
     if model.template is None:
         return None
-    return ChatTemplate(model.template, name=name, begin_text=model.begin_text, end_text=model.end_text)
+    return ChatTemplate(
+        model.template, name=name, begin_text=model.vocabulary.begin_text, end_text=model.vocabulary.end_text
+    )

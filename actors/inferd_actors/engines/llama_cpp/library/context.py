@@ -1,0 +1,153 @@
+"""A model's cache and what is computed in it: batches of several sequences, and operations on one of them.
+
+Covers: one unified cache whose cells several sequences may share, decoding, saving a sequence and bringing it back. Why
+unified: a cache divided by sequence holds a fraction of the context for each, and copying a part of one there ends the process
+(measured). A `seat` is llama.cpp's sequence id, from 0.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from llama_cpp import llama_cpp as lib
+from numpy.typing import NDArray
+
+from inferd_actors.engines.llama_cpp.library.log import complaints, forget_complaints, load_failed
+from inferd_actors.engines.llama_cpp.library.model import Model
+from inferd_actors.engines.llama_cpp.library.sampler import Sampler
+from inferd_actors.engines.llama_cpp.library.vocabulary import Tokens
+
+
+class Row(NamedTuple):
+    """A piece of one sequence in a batch: `tokens` go to the positions from `start` on."""
+
+    seat: int
+    start: int
+    tokens: Sequence[int] | Tokens
+    wants_logits: bool
+    """Whether the token behind the last one is to be chosen."""
+
+
+class Context:
+    """A cache of `cells` tokens for `seats` sequences together. Raises LoadFailed (`no_memory`)."""
+
+    def __init__(self, model: Model, *, cells: int, seats: int, batch_tokens: int, threads: int) -> None:
+        params = lib.llama_context_default_params()
+        params.n_ctx = cells
+        params.n_batch = params.n_ubatch = batch_tokens
+        params.n_seq_max = seats
+        params.kv_unified = True
+        params.n_threads = params.n_threads_batch = threads
+        params.no_perf = True
+        forget_complaints()
+        self._context = lib.llama_init_from_model(model.handle, params)
+        if not self._context:
+            raise load_failed(f"llama.cpp cannot make a context of {cells:,} tokens for {seats} sequences", "no_memory")
+        self._memory = lib.llama_get_memory(self._context)
+        self._vocabulary_size = len(model.vocabulary)
+        self._batch = _Batch(batch_tokens)
+
+    def close(self) -> None:
+        """Release the cache."""
+        lib.llama_free(self._context)
+
+    # --- computing
+
+    def decode(self, rows: Sequence[Row]) -> list[int]:
+        """Compute one batch; return for each row that wants logits where they are, for `sample` and `logits`.
+
+        Releases the GIL meanwhile. Raises MemoryError when the cache has no room (nothing has changed then), RuntimeError when
+        llama.cpp broke.
+        """
+        batch, wanted = self._batch.filled(rows)
+        code = lib.llama_decode(self._context, batch)
+        if code == 1:
+            raise MemoryError(f"the cache has no room for {batch.n_tokens} tokens")
+        if code != 0:
+            raise RuntimeError(f"llama_decode returned {code}: {complaints()}")
+        return wanted
+
+    def sample(self, sampler: Sampler, at: int) -> int:
+        """Return the next token of the row whose logits are `at`, as `sampler` chooses it."""
+        return int(lib.llama_sampler_sample(sampler.handle, self._context, at))
+
+    def logits(self, at: int) -> NDArray[np.float32]:
+        """Return a row's logits, shape (vocabulary,): a view that the next decode overwrites."""
+        pointer = lib.llama_get_logits_ith(self._context, at)
+        return np.ctypeslib.as_array(pointer, shape=(self._vocabulary_size,))
+
+    def set_threads(self, threads: int) -> None:
+        """Compute with so many threads from the next decode on."""
+        lib.llama_set_n_threads(self._context, threads, threads)
+
+    # --- sequences
+
+    def length(self, seat: int) -> int:
+        """Return how many positions a sequence has."""
+        return int(lib.llama_memory_seq_pos_max(self._memory, seat)) + 1
+
+    def copy(self, source: int, target: int, count: int) -> None:
+        """Give `target`, which is empty, the first `count` positions of `source`; the cells are shared, not doubled."""
+        lib.llama_memory_seq_cp(self._memory, source, target, 0, count)
+
+    def copy_all(self, source: int, target: int) -> None:
+        """Give `target`, which is empty, all of `source`: the only copy of a state that cannot be cut."""
+        lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+
+    def trim(self, seat: int, count: int) -> bool:
+        """Keep the first `count` positions; False: this cache cannot, and the sequence is to be read anew."""
+        return bool(lib.llama_memory_seq_rm(self._memory, seat, count, -1))
+
+    def forget(self, seat: int) -> None:
+        """Empty a sequence; cells that others share stay."""
+        lib.llama_memory_seq_rm(self._memory, seat, -1, -1)
+
+    def save(self, seat: int) -> bytearray:
+        """Return a sequence's state for `restore`: 65 MB take 10 ms."""
+        size = lib.llama_state_seq_get_size(self._context, seat)
+        state = bytearray(size)
+        buffer = (ctypes.c_uint8 * size).from_buffer(state)
+        written = lib.llama_state_seq_get_data(self._context, buffer, size, seat)
+        if written != size:
+            raise RuntimeError(f"llama_state_seq_get_data wrote {written:,} of {size:,} bytes")
+        return state
+
+    def restore(self, seat: int, state: bytearray) -> bool:
+        """Bring a saved state back into an empty sequence; False: the cache has no room, and nothing has changed."""
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
+        return bool(lib.llama_state_seq_set_data(self._context, buffer, len(state), seat) > 0)
+
+
+class _Batch:
+    """llama.cpp's batch with arrays of ours, filled anew for each decode."""
+
+    def __init__(self, room: int) -> None:
+        self._tokens, self._positions, self._seats = (np.zeros(room, np.int32) for _ in range(3))
+        self._one_seat_each = np.ones(room, np.int32)
+        self._wanted = np.zeros(room, np.int8)
+        self._seat_pointers = (self._seats.ctypes.data + self._seats.itemsize * np.arange(room)).astype(np.uintp)
+        self._batch = lib.llama_batch(
+            token=self._tokens.ctypes.data_as(ctypes.POINTER(lib.llama_token)),
+            pos=self._positions.ctypes.data_as(ctypes.POINTER(lib.llama_pos)),
+            n_seq_id=self._one_seat_each.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            seq_id=self._seat_pointers.ctypes.data_as(ctypes.POINTER(ctypes.POINTER(lib.llama_seq_id))),
+            logits=self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        )
+
+    def filled(self, rows: Sequence[Row]) -> tuple[Any, list[int]]:
+        """Return the batch of these rows, and where the logits will be that were asked for."""
+        end, wanted = 0, []
+        for row in rows:
+            begin, end = end, end + len(row.tokens)
+            self._tokens[begin:end] = row.tokens
+            self._positions[begin:end] = np.arange(row.start, row.start + end - begin)
+            self._seats[begin:end] = row.seat
+            self._wanted[begin:end] = 0
+            if row.wants_logits:
+                self._wanted[end - 1] = 1
+                wanted.append(end - 1)
+        self._batch.n_tokens = end
+        return self._batch, wanted

@@ -1,0 +1,141 @@
+"""Text ⇄ tokens, by a model's own tokenizer.
+
+Covers: the vocabulary of a loaded model, and one of a file whose weights stay on disk. May be used by several threads at once:
+llama.cpp's tokenizer changes nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+import numpy as np
+from llama_cpp import llama_cpp as lib
+from numpy.typing import NDArray
+
+from inferd.errors import LoadFailed
+from inferd_actors.engines.llama_cpp.library.log import forget_complaints, load_failed
+
+Tokens = NDArray[np.int32]
+"""Token numbers, shape (n,)."""
+
+MAGIC: Final = b"GGUF"
+PIECE_BYTES: Final = 1_024
+"""Room for one token's text at first; longer ones are asked for again."""
+ADDED_TOKENS: Final = 16
+"""Room beside one token for each byte: a few special ones may be added."""
+
+
+class Vocabulary:
+    """The tokens of a model, which stays open while this is used."""
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401 - a pointer
+        self._vocab = lib.llama_model_get_vocab(model)
+        self._pieces: dict[int, bytes] = {}
+
+    def __len__(self) -> int:
+        return int(lib.llama_vocab_n_tokens(self._vocab))
+
+    @property
+    def begin_text(self) -> str:
+        """Text of the token that begins a sequence; empty if there is none."""
+        return self._text(lib.llama_vocab_bos(self._vocab))
+
+    @property
+    def end_text(self) -> str:
+        """Text of the token that ends a sequence; empty if there is none."""
+        return self._text(lib.llama_vocab_eos(self._vocab))
+
+    def tokenize(self, text: str, *, add_begin: bool, marks: bool) -> Tokens:
+        """Return a text's tokens. `add_begin`: as the model wants it. `marks`: special tokens are recognised in the text."""
+        data = text.encode()
+        room = len(data) + ADDED_TOKENS
+        numbers = np.empty(room, np.int32)
+        pointer = numbers.ctypes.data_as(lib.llama_token_p)
+        count = lib.llama_tokenize(self._vocab, data, len(data), pointer, room, add_begin, marks)
+        if count < 0:
+            raise RuntimeError(f"llama_tokenize made more than {room} tokens of {len(data)} bytes")
+        return numbers[:count].copy()
+
+    def piece(self, token: int) -> bytes:
+        """Return a token's text as bytes, nothing for a control token; often a part of a character."""
+        known = self._pieces.get(token)
+        if known is None:
+            known = self._pieces[token] = self._read_piece(token, marks=False)
+        return known
+
+    def text_of(self, tokens: Sequence[int]) -> bytes:
+        """Return the bytes of tokens, marks as their own text. The caller has checked that each is below `len(self)`."""
+        return b"".join(self._read_piece(token, marks=True) for token in tokens)
+
+    def ends(self, token: int) -> bool:
+        """Tell whether this token means that the answer is complete."""
+        return bool(lib.llama_vocab_is_eog(self._vocab, token))
+
+    def _text(self, token: int) -> str:
+        return lib.llama_vocab_get_text(self._vocab, token).decode(errors="replace") if token >= 0 else ""
+
+    def _read_piece(self, token: int, *, marks: bool) -> bytes:
+        buffer = ctypes.create_string_buffer(PIECE_BYTES)
+        length = lib.llama_token_to_piece(self._vocab, token, buffer, PIECE_BYTES, 0, marks)
+        if length < 0:
+            buffer = ctypes.create_string_buffer(-length)
+            length = lib.llama_token_to_piece(self._vocab, token, buffer, -length, 0, marks)
+        return buffer.raw[:length]
+
+
+class VocabularyFile:
+    """A model file opened for its vocabulary alone: megabytes instead of gigabytes, milliseconds instead of seconds.
+
+    Raises LoadFailed with its cause.
+    """
+
+    def __init__(self, path: str) -> None:
+        look_at(path)
+        params = lib.llama_model_default_params()
+        params.vocab_only = True
+        forget_complaints()
+        self._model = lib.llama_model_load_from_file(os.fsencode(path), params)
+        if not self._model:
+            raise load_failed(f"llama.cpp cannot read the vocabulary of {path}")
+        self.vocabulary = Vocabulary(self._model)
+
+    @property
+    def trained_tokens(self) -> int:
+        """The context that the model was trained for."""
+        return int(lib.llama_model_n_ctx_train(self._model))
+
+    @property
+    def template(self) -> str | None:
+        """The chat template in the file."""
+        return template_of(self._model)
+
+    def close(self) -> None:
+        """Release it; its vocabulary is of no use any more."""
+        lib.llama_model_free(self._model)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def template_of(model: Any) -> str | None:  # noqa: ANN401 - a pointer
+    """Return the chat template in a model's file."""
+    source = lib.llama_model_chat_template(model, None)
+    return source.decode(errors="replace") if source else None
+
+
+def look_at(path: str) -> None:
+    """Raise LoadFailed for what needs no library to be seen."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - the library takes a path as text too
+            magic = file.read(len(MAGIC))
+    except OSError as reason:
+        raise LoadFailed(f"{path} cannot be read: {reason.strerror}", details={"cause": "file_missing"}) from None
+    if magic != MAGIC:
+        problem = f"{path} is no GGUF file: it begins with {magic!r}"
+        raise LoadFailed(problem, details={"cause": "file_corrupt"})
