@@ -72,7 +72,7 @@ class Context:
 
     def sample(self, sampler: Sampler, at: int) -> int:
         """Return the next token of the row whose logits are `at`, as `sampler` chooses it."""
-        return int(lib.llama_sampler_sample(sampler.handle, self._context, at))
+        return sampler.choose(self._context, at, self.logits(at))
 
     def logits(self, at: int) -> NDArray[np.float32]:
         """Return a row's logits, shape (vocabulary,): a view that the next decode overwrites."""
