@@ -39,6 +39,7 @@ class Context:
         params.n_ctx = cells
         params.n_batch = params.n_ubatch = batch_tokens
         params.n_seq_max = seats
+        params.n_outputs_max = min(seats, batch_tokens)  # a row each; for every token of a batch it would be 100 MB
         params.kv_unified = True
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
