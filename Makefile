@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 MADE := $(VENV)/made.stamp
 RUNTIME := $(VENV)/runtime.stamp
 DEV := $(VENV)/dev.stamp
-INSTALLERS := tools/install.py tools/llama_wheel.py tools/amx.py tools/pins.py
+INSTALLERS := tools/install.py tools/llama_wheel.py tools/compiling.py tools/amx.py tools/pins.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test fuzz lint lock venv bench-spine clean

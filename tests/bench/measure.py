@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 MIN_PAIRS: Final = 15
 """With 15 pairs the 95 % interval runs from the 4th to the 12th value: three wild pairs on either side cannot move it."""
@@ -69,6 +70,20 @@ def alternate(ours: Callable[[int], T], reference: Callable[[int], T], pairs: in
             theirs, mine = reference(number), ours(number)
         else:
             mine, theirs = ours(number), reference(number)
+        taken.append((mine, theirs))
+    return taken
+
+
+async def alternate_awaited(
+    ours: Callable[[int], Awaitable[T]], reference: Callable[[int], Awaitable[U]], pairs: int
+) -> list[tuple[T, U]]:
+    """Return what `alternate` returns, of sides that are awaited; the reference may give something else."""
+    taken: list[tuple[T, U]] = []
+    for number in range(pairs):
+        if number % 2:
+            theirs, mine = await reference(number), await ours(number)
+        else:
+            mine, theirs = await ours(number), await reference(number)
         taken.append((mine, theirs))
     return taken
 

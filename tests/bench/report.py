@@ -1,4 +1,4 @@
-"""What the benches found, for people and for programs: a table on screen, `.bench/spine.json`, and the machine it is of.
+"""What the benches found, for people and for programs: a table on screen, a file in `.bench`, and the machine it is of.
 
 Covers: showing and storing. What the rows mean: `measure`.
 """
@@ -22,7 +22,7 @@ from rich.table import Table
 
 import inferd
 
-FILE: Final = Path(__file__).resolve().parents[2] / ".bench" / "spine.json"
+FOLDER: Final = Path(__file__).resolve().parents[2] / ".bench"
 WIDTH: Final = 150
 """Columns of the table where the output is no terminal: nothing is cut."""
 
@@ -52,10 +52,10 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def show(rows: Iterable[Row]) -> None:
+def show(title: str, rows: Iterable[Row]) -> None:
     """Print the table; a missed goal stands out."""
     interval = f"{CONFIDENCE:.0%} interval"
-    table = Table(title="what the way through the daemon costs", caption=_CAPTION)
+    table = Table(title=title, caption=_CAPTION)
     for name in ("measure", "ours", "reference", "ratio", interval, "goal", "met?"):
         table.add_column(name, justify="left" if name == "measure" else "right", no_wrap=True)
     for row in rows:
@@ -87,11 +87,11 @@ def _found(row: Row, value: float) -> str:
             return f"{value:,.4g} {row.unit}"
 
 
-def store(rows: Sequence[Row], notes: Sequence[str], on: Mapping[str, str | int | float]) -> None:
-    """Write rows, notes and machine to `.bench/spine.json`, in place of what was there."""
-    FILE.parent.mkdir(exist_ok=True)
+def store(name: str, rows: Sequence[Row], notes: Sequence[str], on: Mapping[str, str | int | float]) -> None:
+    """Write rows, notes and machine to `.bench/NAME.json`, in place of what was there."""
+    FOLDER.mkdir(exist_ok=True)
     written = {"machine": on, "confidence": CONFIDENCE, "rows": [as_json(row) for row in rows], "notes": notes}
-    FILE.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (FOLDER / f"{name}.json").write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def as_json(row: Row) -> dict[str, object]:
