@@ -71,7 +71,7 @@ class Loop:
         assert text is not None
         begins = bool(self._words.begin_text) and text.startswith(self._words.begin_text)
         prompt = self._words.tokenize(text, add_begin=not begins, marks=True)
-        chain = sampling.plan(asked, self._defaults, chance=0)
+        chain = sampling.plan(asked, self._defaults, chance=0, vocabulary_size=len(self._words))
         return Sequence(seat, prompt, Sampler(chain, len(self._words)), asked.max_tokens or 1)
 
     def _read(self, sequences: list[Sequence]) -> None:

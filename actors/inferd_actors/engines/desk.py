@@ -93,7 +93,9 @@ class Desk:
         try:
             loop()
         except BaseException as reason:  # noqa: BLE001 - whatever it was, a process without its loop must end
-            self._sink.fatal(f"the engine's loop ended: {''.join(traceback.format_exception_only(reason)).strip()}")
+            self._sink.fatal(
+                f"a thread of the engine ended: {''.join(traceback.format_exception_only(reason)).strip()}"
+            )
 
     def _taken(self) -> Iterator[Order]:
         """Yield the orders that wait, oldest first."""

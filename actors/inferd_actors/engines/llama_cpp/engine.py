@@ -78,7 +78,7 @@ class LlamaCpp(Desk):
             ready.set_exception(reason)
             return
         self._batching = Batching(runtime, self._counters)
-        self._preparing = Preparing(runtime, self._prepared, self._answers.__contains__)
+        self._preparing = Preparing(runtime, self._prepared, self._answers.__contains__, self._guard)
         ready.set_result(runtime.capacity)
         try:
             self._loop()

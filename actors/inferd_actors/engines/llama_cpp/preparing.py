@@ -47,17 +47,24 @@ class Refused:
 
 
 class Preparing:
-    """The thread. `done` takes what was made; `is_wanted` tells whether a stream still lives: both are called in it."""
+    """The thread. `done` takes what was made; `is_wanted` tells whether a stream still lives: both are called in it.
+
+    `guard` runs the thread's work, and ends the process if that breaks: requests would wait for ever.
+    """
 
     def __init__(
-        self, runtime: Runtime, done: Callable[[Prepared | Refused], None], is_wanted: Callable[[StreamId], bool]
+        self,
+        runtime: Runtime,
+        done: Callable[[Prepared | Refused], None],
+        is_wanted: Callable[[StreamId], bool],
+        guard: Callable[[Callable[[], None]], None],
     ) -> None:
         self._runtime = runtime
         self._done = done
         self._is_wanted = is_wanted
         self._asked: queue.SimpleQueue[tuple[StreamId, str, Generate] | None] = queue.SimpleQueue()
         """Bounded by the requests that the engine admits."""
-        self._thread = threading.Thread(target=self._live, name="preparing", daemon=True)
+        self._thread = threading.Thread(target=guard, args=(self._live,), name="preparing", daemon=True)
         self._thread.start()
 
     def begin(self, stream: StreamId, model: str, asked: Generate) -> None:
