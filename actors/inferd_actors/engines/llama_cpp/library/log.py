@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from llama_cpp import llama_cpp as lib
-
 from inferd.errors import LoadFailed
+from inferd_actors.engines.llama_cpp.library.binding import lib
 
 WARNING: Final = 3
 """`GGML_LOG_LEVEL_WARN`; errors are 4, 5 continues the line before."""

@@ -10,8 +10,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from llama_cpp import llama_cpp as lib
-
+from inferd_actors.engines.llama_cpp.library.binding import lib
 from inferd_actors.engines.llama_cpp.library.log import forget_complaints, load_failed
 from inferd_actors.engines.llama_cpp.library.vocabulary import PIECE_BYTES, Vocabulary, look_at, template_of
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any, Final, assert_never
 
 import numpy as np
-from llama_cpp import llama_cpp as lib
 from numpy.typing import NDArray
 
+from inferd_actors.engines.llama_cpp.library.binding import lib
 from inferd_actors.engines.llama_cpp.nucleus import nucleus
 from inferd_actors.engines.llama_cpp.sampling import (
     Bias,

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import Any, Final, Self
 
 import numpy as np
-from llama_cpp import llama_cpp as lib
 from numpy.typing import NDArray
 
 from inferd.errors import LoadFailed
+from inferd_actors.engines.llama_cpp.library.binding import lib
 from inferd_actors.engines.llama_cpp.library.log import forget_complaints, load_failed
 
 Tokens = NDArray[np.int32]
