@@ -65,6 +65,7 @@ from inferd.reply import Done, GenerateEvent, PullEvent, Reply, accumulate
 from inferd.streams import Loopback, ReplyStream, Stream
 from inferd.uplink import LoopbackEvent
 from inferd.version import __version__
+from inferd.vocabulary import TokenEstimate
 
 if TYPE_CHECKING:
     from inferd.aio import AsyncClient
@@ -128,6 +129,7 @@ __all__ = [
     "TextBlock",
     "TextDelta",
     "ThinkingDelta",
+    "TokenEstimate",
     "ToolCall",
     "ToolCallDelta",
     "ToolCallStart",
