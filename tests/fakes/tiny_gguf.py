@@ -40,7 +40,7 @@ def wordpiece(path: Path) -> str:
     """Write a vocabulary as BERT has it: lower case, words with their space."""
     tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "\u2581hello", "\u2581world")
     kinds = (CONTROL, UNKNOWN, CONTROL, CONTROL, NORMAL, NORMAL)
-    ids = {"unknown": 1, "cls": 2, "seperator": 3, "padding": 0, "bos": 2, "eos": 3}
+    ids = {"unknown": 1, "cls": 2, "padding": 0, "bos": 2, "eos": 3}
     return write(
         path,
         {
