@@ -27,6 +27,7 @@ from typing import NewType, Protocol
 from inferd.messages.control import Feed, Priority
 from inferd.messages.events import CancelReason, Content, Parked, Resumed, Terminal
 from inferd.messages.operations import Operation
+from inferd_actors.messages import ModelFile
 
 StreamId = NewType("StreamId", int)
 """A live request inside this process; a key of its own, since a restarted daemon gives streams new numbers."""
@@ -48,6 +49,8 @@ class Submission:
     queue_s: float
     load_s: float
     """What the app waited before this moment, for the terminal event."""
+    file: ModelFile | None = None
+    """What the request is about, where an engine serves many files; None for engines that have loaded theirs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from inferd.messages.bounds import (
 )
 from inferd.messages.control import Priority
 
-Kind = Literal["model", "router", "keypool", "tracker", "keeper"]
+Kind = Literal["model", "router", "keypool", "tracker", "vocab", "keeper"]
 Options = Mapping[str, str | int | float | bool]
 """Engine settings that hold for a whole life."""
 
@@ -86,6 +86,16 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelFile:
+    """The file that a request is about: said by the daemon, never by an app, to the actor that serves many files."""
+
+    model: Name
+    path: ShortText
+    context_tokens: Count
+    """Of prompt and answer together, as loaded or as configured; 0: neither, so as a load would choose."""
+
+
+@dataclass(frozen=True, slots=True)
 class Submit:
     """Begin this request; the app's request message follows in the frames behind."""
 
@@ -105,6 +115,8 @@ class Submit:
     timeout_ms: Milliseconds
     app: ShortText = ""
     """The app's name, for the hello to a new daemon."""
+    file: ModelFile | None = None
+    """To the vocab actor alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,11 @@ class Outlet(Protocol):
 
 def serve(spec: ActorSpec) -> None:
     """Live as this model's process until told to leave. Blocks."""
+    live(spec, engines.factory)
+
+
+def live(spec: ActorSpec, factory: Callable[[str], EngineFactory]) -> None:
+    """Live as a process that serves streams. Blocks. `factory`: as `Model` takes it."""
     prepare_process()
 
     def tick(now_s: float) -> float | None:
@@ -65,7 +70,7 @@ def serve(spec: ActorSpec) -> None:
         on_lost=lambda: model.lost(time.monotonic()),
         on_tick=tick,
     )
-    model = Model(spec, line, _die)
+    model = Model(spec, line, _die, factory=factory)
     line.run()
 
 
@@ -181,12 +186,13 @@ class Model:
     def _submission(self, key: StreamId, submit: messages.Submit, request: control.Request) -> Submission:
         return Submission(
             stream=key,
-            model=self._spec.model,
+            model=submit.file.model if submit.file else self._spec.model,
             operation=wire.operation_of(request),
             priority=submit.priority,
             salt=submit.salt,
             queue_s=submit.queue_s,
             load_s=submit.load_s,
+            file=submit.file,
         )
 
     def _forward(self, stream: int, behind: Sequence[wire.Frame], now_s: float) -> None:

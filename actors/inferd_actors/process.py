@@ -58,6 +58,8 @@ def _serve(spec: ActorSpec) -> None:
             from inferd_actors.keypool import serve
         case "tracker":
             from inferd_actors.tracker import serve
+        case "vocab":
+            from inferd_actors.vocab import serve
         case "keeper":
             raise ValueError("a keeper is no actor")
         case _:

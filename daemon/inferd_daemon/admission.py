@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from inferd import errors, wire
 from inferd.messages import operations
 from inferd.messages.control import PRIORITIES, Priority
-from inferd_daemon.catalogue.names import ModelId
+from inferd_daemon.catalogue.names import VOCAB, ModelId
 from inferd_daemon.ids import AppKey
 from inferd_daemon.refusal import refusal
 
@@ -35,8 +35,14 @@ MAX_WAITING_BYTES_PER_APP: Final = 64 * 2**20
 RETRY_QUEUE_S: Final = 2.0
 """A full queue moves with every request that ends; asked again sooner it would most likely still be full."""
 
-MODEL_OPS: Final = frozenset(wire.tag(kind) for kind in operations.FOR_MODELS)
-"""Operations that a model serves."""
+VOCABULARY_OPS: Final = frozenset(wire.tag(kind) for kind in operations.FOR_VOCABULARIES)
+"""Operations about a model's file, for which all wait in one line."""
+
+MODEL_OPS: Final = VOCABULARY_OPS | {wire.tag(kind) for kind in operations.FOR_MODELS}
+"""Operations that name a model."""
+
+LONGEST_TOKEN_CHARS: Final = 1_024
+"""No tokenizer seen has a longer token than 512 spaces, so a text has at least its length by this in tokens."""
 
 WORK_OPS: Final = MODEL_OPS | {wire.tag(operations.Pull)}
 """Operations that begin work; the others are answered even by a daemon that is about to end."""
@@ -59,6 +65,15 @@ class Arrival:
     sent_s: float
     """By the app's monotonic clock, which is ours; 0: unknown."""
     size_bytes: int
+    least_tokens: int = 0
+    """That its prompt has, whatever the tokenizer."""
+    context_tokens: int = 0
+    """Of prompt and answer together; 0: not known, or not in the tokens that are counted here."""
+
+    @property
+    def line(self) -> ModelId | None:
+        """Where it would wait: for its model, or for the actor that reads files."""
+        return VOCAB if self.op in VOCABULARY_OPS else self.model
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +108,8 @@ def refuse(arrival: Arrival, crowd: Crowd, terms: Terms, now_s: float) -> Error 
     4. It asks for a higher class than the configuration gives its app.
     5. It names a model and the daemon answers it itself. Without one, nothing more is to be asked.
     6. No model is to serve it, or the model does not serve such requests.
-    7. Too many wait already: for the model, of this app, or too much of them.
+    7. Its prompt cannot fit, however well it is tokenized; what could fit, the engine counts.
+    8. Too many wait already: for the model, of this app, or too much of them.
     """
     if terms.back_in_s is not None and arrival.op in WORK_OPS:  # 1
         return _leaving(terms.back_in_s)
@@ -105,7 +121,25 @@ def refuse(arrival: Arrival, crowd: Crowd, terms: Terms, now_s: float) -> Error 
         return _class_too_high(arrival, terms)
     if arrival.op not in MODEL_OPS:  # 5
         return _takes_no_model(arrival) if arrival.named_model is not None else None
-    return _unserved(arrival) or _crowded(arrival, crowd)  # 6, 7
+    return _unserved(arrival) or _too_long(arrival) or _crowded(arrival, crowd)  # 6, 7, 8
+
+
+def least_tokens(asked: operations.Generate) -> int:
+    """Return how many tokens a prompt has at least: of what every honest chat template carries over in full.
+
+    That are the words of system and user without spaces around them; templates drop the thinking of earlier answers. Nothing
+    is certain where turns may be dropped.
+    """
+    if asked.truncate != "never":
+        return 0
+    kept = (message for message in asked.messages if message.role in ("system", "user"))
+    return sum(map(_length, kept)) // LONGEST_TOKEN_CHARS
+
+
+def _length(message: operations.Message) -> int:
+    if isinstance(message.content, str):
+        return len(message.content.strip())
+    return sum(len(block.text.strip()) for block in message.content if isinstance(block, operations.TextBlock))
 
 
 def _leaving(back_in_s: float) -> Error:
@@ -158,11 +192,23 @@ def _unserved(arrival: Arrival) -> Error | None:
     return None
 
 
+def _too_long(arrival: Arrival) -> Error | None:
+    if not arrival.context_tokens or arrival.least_tokens < arrival.context_tokens:
+        return None
+    text = (
+        f"the prompt has at least {arrival.least_tokens:,} tokens; {arrival.model} has room for "
+        f"{arrival.context_tokens:,}, one of them for the answer: shorten it"
+    )
+    return refusal(
+        errors.ContextOverflow, text, input_tokens=arrival.least_tokens, context_tokens=arrival.context_tokens
+    )
+
+
 def _crowded(arrival: Arrival, crowd: Crowd) -> Error | None:
     name = arrival.app.name
     bounds = (
-        (crowd.waiting_for_model, 1, MAX_WAITING_PER_MODEL, f"requests for {arrival.model}"),
-        (crowd.waiting_for_model_of_app, 1, MAX_WAITING_PER_APP, f"requests of {name} for {arrival.model}"),
+        (crowd.waiting_for_model, 1, MAX_WAITING_PER_MODEL, f"requests for {arrival.line}"),
+        (crowd.waiting_for_model_of_app, 1, MAX_WAITING_PER_APP, f"requests of {name} for {arrival.line}"),
         (crowd.waiting_bytes, arrival.size_bytes, MAX_WAITING_BYTES, "bytes of requests"),
         (crowd.waiting_bytes_of_app, arrival.size_bytes, MAX_WAITING_BYTES_PER_APP, f"bytes of requests of {name}"),
     )

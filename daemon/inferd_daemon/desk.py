@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, assert_never
 
 from inferd.errors import InferenceError
 from inferd.messages.events import Error, ModelList, Pulled, PullProgress, StatusReport, Stopping, Terminal, Unloaded
-from inferd.messages.operations import Generate, ListModels, Loopback, Pull, Status, Stop, Unload
+from inferd.messages.operations import (
+    Detokenize,
+    EstimateTokens,
+    Generate,
+    ListModels,
+    Loopback,
+    Pull,
+    Status,
+    Stop,
+    Tokenize,
+    Unload,
+)
 from inferd.messages.reports import App, DaemonReport, Model
 from inferd_daemon.catalogue import ModelId, PackageSource
 from inferd_daemon.crossing import Order, Tell
@@ -74,8 +85,8 @@ class Desk:
             case Stop(grace_ms):
                 self._requests.conclude(work.stream, Stopping())
                 self._stop(grace_ms / 1000)
-            case Generate() | Loopback():
-                raise AssertionError("a model serves this")
+            case Generate() | Loopback() | Tokenize() | Detokenize() | EstimateTokens():
+                raise AssertionError("an actor serves this")
             case _:
                 assert_never(work.operation)
 

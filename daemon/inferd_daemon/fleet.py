@@ -94,6 +94,28 @@ class Fleet:
         self._post([Fence(life), ToActor(KEEPER, actors.Kill(life))])
         self._audience.life_ended(life, now_s)
 
+    def file_of(self, schema: Schema, now_s: float) -> actors.ModelFile:
+        """Return a model's file, for those who read it without loading the model. Looks at its size and time.
+
+        Raises LoadFailed: it is not stored, or cannot be looked at.
+        """
+        try:
+            path = self._store.path(schema)
+        except LoadFailed:
+            text = f"{schema.id} is not stored here, and its tokenizer is in its file: `inferd pull {schema.id}` fetches it"
+            raise LoadFailed(text, details={"model": str(schema.id), "cause": "file_missing"}) from None
+        except OSError as failed:
+            raise LoadFailed(
+                f"{schema.id}: its file cannot be looked at: {failed}", details={"cause": "engine"}
+            ) from None
+        return actors.ModelFile(str(schema.id), str(path or ""), self.context_tokens(schema, now_s))
+
+    def context_tokens(self, schema: Schema, now_s: float) -> int:
+        """Return how many tokens prompt and answer may have together: as loaded, else as configured, else 0."""
+        capacity = self.lifecycle.view(schema.id, now_s).capacity
+        configured = schema.engine_options.get("context_tokens")
+        return capacity.context_tokens if capacity else configured if type(configured) is int and configured > 0 else 0
+
     def heard(self, life: int, message: object, now_s: float) -> None:
         """Take what an actor, or the keeper, said about a life."""
         event = _event_of(Life(life), message)

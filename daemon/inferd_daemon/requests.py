@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final, Protocol, assert_never
 from inferd import wire
 from inferd.errors import DeadlineExceeded, InferenceError, ModelFailed
 from inferd.messages.events import Accepted, Cancelled, Error, Loading, Queued, Terminal
-from inferd.messages.operations import FOR_MODELS, Operation
-from inferd_actors.messages import Facts, Submit
+from inferd.messages.operations import FOR_MODELS, FOR_VOCABULARIES, Generate, Operation
+from inferd_actors.messages import Facts, ModelFile, Submit
 from inferd_daemon import admission, config, crossing, scheduler
+from inferd_daemon.catalogue import VOCAB
 from inferd_daemon.crossing import AskProgress, Conclude, Dispatch, EndAtActor, Order, Tell
 from inferd_daemon.ids import AppKey, Life, StreamNo
 from inferd_daemon.lifecycle import State, View
@@ -78,6 +79,12 @@ class Company(Protocol):
     def default_model(self) -> str:
         """Return the model of requests that name none."""
 
+    def file_of(self, schema: Schema, now_s: float) -> ModelFile:
+        """Return a stored model's file. Raises LoadFailed."""
+
+    def context_tokens(self, schema: Schema, now_s: float) -> int:
+        """Return a model's context, 0 while it is not known."""
+
 
 class Requests:
     """All accepted requests; methods are called in the loop, in the order of the facts."""
@@ -129,37 +136,52 @@ class Requests:
         try:
             operation = wire.operation_of(fact.request)
             schema = self._schema_for(operation, fact.request)
+            arrival = self._arrival(app, fact, operation, schema, now_s)
+            refused = self._refused(app, arrival, now_s)
+            file = self._file_for(operation, schema, now_s) if refused is None else None
         except InferenceError as wrong:
             self._post([Conclude(fact.stream, as_event(wrong))])
             return
-        refused = self._refused(app, fact, schema, now_s)
         if refused is not None:
             self._post([Conclude(fact.stream, refused)])
             return
-        self._accept(app, fact, operation, schema.id if schema else None, now_s)
+        self._accept(app, fact, operation, arrival.line, file, now_s)
 
     def _schema_for(self, operation: Operation, request: Request) -> Schema | None:
-        if type(operation) not in FOR_MODELS:
+        if type(operation) not in FOR_MODELS | FOR_VOCABULARIES:
             return None
         return self._catalogue.find(request.model or self._company.default_model())
 
-    def _refused(self, app: AppState, fact: crossing.Arrived, schema: Schema | None, now_s: float) -> Error | None:
-        model, waiting, request = schema.id if schema else None, self.work.waiting, fact.request
-        arrival = admission.Arrival(
+    def _file_for(self, operation: Operation, schema: Schema | None, now_s: float) -> ModelFile | None:
+        if schema is None or type(operation) not in FOR_VOCABULARIES:
+            return None
+        return self._company.file_of(schema, now_s)
+
+    def _arrival(
+        self, app: AppState, fact: crossing.Arrived, operation: Operation, schema: Schema | None, now_s: float
+    ) -> admission.Arrival:
+        request = fact.request
+        counted = schema is not None and schema.has_vocabulary and isinstance(operation, Generate)
+        return admission.Arrival(
             app=app.key,
             op=request.op,
             named_model=request.model,
-            model=model,
-            capabilities=schema.capabilities if schema else (),
+            model=schema.id if schema else None,
+            capabilities=schema.operations if schema else (),
             priority=request.priority,
             timeout_ms=request.timeout_ms,
             sent_s=request.sent_s,
             size_bytes=fact.size_bytes,
+            least_tokens=admission.least_tokens(operation) if isinstance(operation, Generate) else 0,
+            context_tokens=self._company.context_tokens(schema, now_s) if schema and counted else 0,
         )
+
+    def _refused(self, app: AppState, arrival: admission.Arrival, now_s: float) -> Error | None:
+        line, waiting = arrival.line, self.work.waiting
         crowd = admission.Crowd(
             unfinished_of_app=app.inflight,
-            waiting_for_model=waiting(model).count,
-            waiting_for_model_of_app=waiting((app.key, model)).count,
+            waiting_for_model=waiting(line).count,
+            waiting_for_model_of_app=waiting((app.key, line)).count,
             waiting_bytes=waiting(ALL).size_bytes,
             waiting_bytes_of_app=waiting(app.key).size_bytes,
         )
@@ -169,7 +191,13 @@ class Requests:
         return admission.refuse(arrival, crowd, terms, now_s)
 
     def _accept(
-        self, app: AppState, fact: crossing.Arrived, operation: Operation, model: ModelId | None, now_s: float
+        self,
+        app: AppState,
+        fact: crossing.Arrived,
+        operation: Operation,
+        model: ModelId | None,
+        file: ModelFile | None,
+        now_s: float,
     ) -> None:
         self.total += 1
         work = Work(
@@ -183,6 +211,7 @@ class Requests:
             size_bytes=fact.size_bytes,
             arrived_s=fact.arrived_s,
             progressed_s=now_s,
+            file=file,
         )
         self.work.add(work)
         app.inflight += 1
@@ -234,6 +263,7 @@ class Requests:
             queue_s=max(0.0, now_s - work.arrived_s - load_s),
             load_s=load_s,
             timeout_ms=work.request.timeout_ms,
+            file=work.file,
         )
         self._post([Dispatch(stream, service.life, submit)])
 
@@ -262,6 +292,11 @@ class Requests:
         if view.state is State.LOADING:
             self._loading_since_s.setdefault(model, now_s)
         self._schedule(scheduler.ModelNotReady(model), now_s)
+
+    def vocab_ready(self, life: Life, slots: int, now_s: float) -> None:
+        """Have the vocab actor serve those who wait for it."""
+        self._note_service(VOCAB, life, now_s)
+        self._schedule(scheduler.ModelReady(VOCAB, slots, can_park=False), now_s)
 
     def _note_service(self, model: ModelId, life: Life, now_s: float) -> None:
         known = self._services.get(model)

@@ -17,10 +17,11 @@ import structlog
 from inferd.messages.events import Cancelled, Error, PullProgress
 from inferd_actors import messages as actors
 from inferd_daemon import crossing, lifecycle
+from inferd_daemon.attendance import Attendance
 from inferd_daemon.attendants import Attendants
-from inferd_daemon.catalogue import Catalogue, ModelId, Schema
+from inferd_daemon.catalogue import VOCAB, Catalogue, ModelId, Schema
 from inferd_daemon.crossing import Fact, ToActor
-from inferd_daemon.fleet import KEEPER, Fleet, spawn_orders
+from inferd_daemon.fleet import KEEPER, Fleet
 from inferd_daemon.ids import Life
 from inferd_daemon.telemetry import report, survived
 
@@ -68,6 +69,7 @@ class Supervisor:
     def connect(self, post: Callable[[Sequence[crossing.Order]], None]) -> None:
         """Give it the wires."""
         self._post = post
+        self._attendance = Attendance(self._attendants, self._cluster, post, self)
 
     # --- facts
 
@@ -117,10 +119,11 @@ class Supervisor:
 
     def _actor_came(self, hello: actors.ActorHello, now_s: float) -> None:
         life = Life(hello.life)
-        if self._attendants.is_one(life):
-            self._attendants.came(life, hello.pid)
-        elif life != KEEPER:
+        if life != KEEPER:
             self._alive_s[life] = now_s
+        if self._attendants.is_one(life):
+            self._attendance.came(hello)
+        elif life != KEEPER:
             self.fleet.step(lifecycle.Greeted(life), now_s)
 
     def _actor_said(self, life: Life, message: object, now_s: float) -> None:
@@ -131,8 +134,10 @@ class Supervisor:
                 self._keeper_up(message, now_s)
             case actors.KeeperTrouble():
                 self._keeper_down(message.reason, now_s)
-            case actors.Died() if self._attendants.gone(Life(message.life), now_s):
-                log.warning("attendant died", life=message.life, reason=message.reason)
+            case actors.Died() if self._attendance.gone(Life(message.life), message.reason, now_s):
+                pass
+            case actors.Loaded() if self._attendants.is_one(life):
+                self._attendance.loaded(life, message, now_s)
             case _:
                 self.fleet.heard(life, message, now_s)
 
@@ -141,7 +146,7 @@ class Supervisor:
         if life == KEEPER:
             self._keeper_down("its connection closed", now_s)
         elif self.fleet.lifecycle.model_of(life) is None:
-            return  # an attendant, whose end the keeper tells; or a life that has ended
+            self._attendance.lost(life, now_s)
         elif self._cluster.state == "ready":
             self.fleet.give_up(life, "its connection closed", now_s)  # gone once the keeper says `died`
         else:
@@ -156,19 +161,14 @@ class Supervisor:
             if self.fleet.lifecycle.model_of(Life(held.life)) is None and not self._attendants.is_one(Life(held.life)):
                 log.info("ending a life of an earlier daemon", life=held.life, kind=held.kind, model=held.model)
                 self._post([ToActor(KEEPER, actors.Kill(held.life))])
-        self._attendants.keeper_up(now_s)
-        self._start_attendants(now_s)
+        self._attendance.keeper_up(now_s)
         self.fleet.step(lifecycle.KeeperUp(), now_s)
 
     def _keeper_down(self, reason: str, now_s: float) -> None:
         log.warning("keeper down", reason=reason)
         self._cluster.lost()
-        self._attendants.keeper_down()
+        self._attendance.keeper_down(now_s)
         self.fleet.step(lifecycle.KeeperDown(reason), now_s)
-
-    def _start_attendants(self, now_s: float) -> None:
-        for life, kind in self._attendants.due(now_s):
-            self._post(spawn_orders(self._cluster, life, kind, kind))
 
     # --- what the rooms tell each other
 
@@ -210,11 +210,16 @@ class Supervisor:
         self.desk.answer(work)
 
     def want(self, model: ModelId, now_s: float) -> None:
-        """Requests wait for this model."""
+        """Requests wait for this model, or for the vocab actor."""
+        if model == VOCAB:
+            self._attendance.want_vocab(now_s)
+            return
         self.fleet.step(lifecycle.Wanted(model), now_s)
 
     def emptied(self, model: ModelId, now_s: float) -> None:
         """Nothing runs on this model any more."""
+        if model == VOCAB:
+            return
         self.fleet.step(lifecycle.Emptied(model), now_s)
 
     def served(self, life: Life, now_s: float) -> None:
@@ -224,7 +229,24 @@ class Supervisor:
     def hung(self, life: Life, reason: str, now_s: float) -> None:
         """This life did not do what it was told."""
         log.warning("hung", life=life, reason=reason)
-        self.fleet.give_up(life, reason, now_s)
+        if not self._attendance.gone(life, reason, now_s):
+            self.fleet.give_up(life, reason, now_s)
+
+    def fence(self, life: Life, now_s: float) -> None:
+        """Have nothing of this life count any more."""
+        self.fleet.fence(life, now_s)
+
+    def vocab_ready(self, life: Life, slots: int, now_s: float) -> None:
+        """The vocab actor takes requests."""
+        self.requests.vocab_ready(life, slots, now_s)
+
+    def file_of(self, schema: Schema, now_s: float) -> actors.ModelFile:
+        """Return a stored model's file. Raises LoadFailed."""
+        return self.fleet.file_of(schema, now_s)
+
+    def context_tokens(self, schema: Schema, now_s: float) -> int:
+        """Return a model's context, 0 while it is not known."""
+        return self.fleet.context_tokens(schema, now_s)
 
     def default_model(self) -> str:
         """Return the model of requests that name none: the configured one, the only one stored, or the starter."""
@@ -268,7 +290,7 @@ class Supervisor:
     def _look_around(self, now_s: float) -> None:
         self.requests.ticked(now_s)
         self.fleet.step(lifecycle.Ticked(), now_s)
-        self._start_attendants(now_s)
+        self._attendance.start_due(now_s)
         for life, seen_s in tuple(self._alive_s.items()):
             if now_s - seen_s >= SILENT_LIMIT_S and self.requests.work.of_life(life):
                 self._alive_s[life] = now_s
@@ -278,7 +300,7 @@ class Supervisor:
 
     def end_all(self, now_s: float) -> None:
         """End every request and have every process leave when its last one has ended."""
-        self._attendants.keeper_down()
+        self._attendance.close()
         self.requests.end_all(now_s)
         for schema in self._catalogue.schemas:
             if self.fleet.lifecycle.view(schema.id, now_s).life:

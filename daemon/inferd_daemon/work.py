@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from inferd.messages.control import Request
 from inferd.messages.operations import Operation
+from inferd_actors.messages import ModelFile
 from inferd_daemon.catalogue import ModelId
 from inferd_daemon.ids import AppKey
 
@@ -32,7 +33,7 @@ class Work:
     request: Request
     operation: Operation
     model: ModelId | None
-    """None for what the daemon answers itself."""
+    """The one that serves it, or VOCAB; None for what the daemon answers itself."""
     trace_id: str
     size_bytes: int
     arrived_s: float
@@ -44,6 +45,8 @@ class Work:
     """The process that works on it; 0 while it waits."""
     ending: Ending | None = None
     """Why its actor was asked to end it; None: it was not."""
+    file: ModelFile | None = None
+    """What it is about, if the vocab actor serves it."""
 
     @property
     def timeout_s(self) -> float:

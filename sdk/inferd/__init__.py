@@ -67,6 +67,7 @@ from inferd.reply import Done, GenerateEvent, PullEvent, Reply, accumulate
 from inferd.streams import Loopback, ReplyStream, Stream
 from inferd.uplink import LoopbackEvent
 from inferd.version import __version__
+from inferd.vocabulary import TokenEstimate
 
 if TYPE_CHECKING:
     from inferd.aio import AsyncClient
@@ -131,6 +132,7 @@ __all__ = [
     "TextBlock",
     "TextDelta",
     "ThinkingDelta",
+    "TokenEstimate",
     "TokenLogprob",
     "ToolCall",
     "ToolCallDelta",

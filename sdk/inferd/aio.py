@@ -34,8 +34,18 @@ from inferd.intake import Only
 from inferd.line import CONNECT_TIMEOUT_S, Line
 from inferd.messages import events, operations
 from inferd.messages.events import Pulled, PullProgress
+from inferd.vocabulary import (
+    VOCABULARY_TIMEOUT_S,
+    TokenEstimate,
+    detokenize_draft,
+    estimate_draft,
+    estimate_of,
+    ids_of,
+    tokenize_draft,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Unpack
@@ -103,6 +113,45 @@ class AsyncClient:
         """Return a duplex stream on which the sound that is sent comes back; see `Client.loopback`."""
         request = loopback_draft(rate_hz, timeout_s=timeout_s, priority=priority, model=model)
         return AsyncLoopback(self._line, request, rate_hz)
+
+    async def tokenize(
+        self,
+        model: str,
+        text: str,
+        *,
+        lossy: bool = False,
+        priority: Priority = "interactive",
+        timeout_s: float = VOCABULARY_TIMEOUT_S,
+    ) -> list[int]:
+        """Return the text's tokens by the model's own tokenizer; see `Client.tokenize`."""
+        request = tokenize_draft(model, text, lossy=lossy, timeout_s=timeout_s, priority=priority)
+        return ids_of(await _answer(self._line, request, events.Tokenized))
+
+    async def detokenize(
+        self,
+        model: str,
+        ids: Sequence[int],
+        *,
+        lossy: bool = False,
+        priority: Priority = "interactive",
+        timeout_s: float = VOCABULARY_TIMEOUT_S,
+    ) -> str:
+        """Return the text that tokens stand for; see `Client.detokenize`."""
+        request = detokenize_draft(model, ids, lossy=lossy, timeout_s=timeout_s, priority=priority)
+        return (await _answer(self._line, request, events.Detokenized)).text
+
+    async def estimate_tokens(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | None = None,
+        priority: Priority = "interactive",
+        timeout_s: float = VOCABULARY_TIMEOUT_S,
+        **options: Unpack[GenerateOptions],
+    ) -> TokenEstimate:
+        """Return how much of the model's context a prompt would take; see `Client.estimate_tokens`."""
+        request = estimate_draft(prompt, options, timeout_s=timeout_s, priority=priority, model=model)
+        return estimate_of(await _answer(self._line, request, events.Estimated))
 
     async def ping(self, model: str | None = None, *, timeout_s: float = CALL_TIMEOUT_S) -> float:
         """Return the seconds until the daemon, or a loaded model's process, answered; see `Client.ping`."""

@@ -3,7 +3,8 @@
 Covers: `Client` and its rooms `models` and `daemon`. See also: `aio`, the same names awaited; `drafts` for what calls take.
 
 `timeout_s` is the longest time without progress (queue position, load, output, bytes) of `generate`, `stream`,
-`loopback`, `models.pull`: 300 s unless told. It is the whole time of `models.unload`: 60 s, and of everything else: 10 s.
+`loopback`, `models.pull`: 300 s unless told. It is the whole time of `tokenize`, `detokenize`,
+`estimate_tokens`, `models.unload`: 60 s, and of everything else: 10 s.
 Every call can raise ConnectionLost (no daemon within `connect_timeout_s`, or the line broke for good), VersionMismatch,
 PermissionDenied (somebody else's daemon), QueueFull (256 requests unfinished), DeadlineExceeded, InvalidRequest.
 """
@@ -37,8 +38,18 @@ from inferd.line import CONNECT_TIMEOUT_S, Line
 from inferd.messages import events, operations
 from inferd.messages.events import Pulled, PullProgress
 from inferd.streams import Loopback, ReplyStream, Stream
+from inferd.vocabulary import (
+    VOCABULARY_TIMEOUT_S,
+    TokenEstimate,
+    detokenize_draft,
+    estimate_draft,
+    estimate_of,
+    ids_of,
+    tokenize_draft,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Unpack
@@ -118,6 +129,58 @@ class Client:
         return Loopback(
             self._line, loopback_draft(rate_hz, timeout_s=timeout_s, priority=priority, model=model), rate_hz
         )
+
+    def tokenize(
+        self,
+        model: str,
+        text: str,
+        *,
+        lossy: bool = False,
+        priority: Priority = "interactive",
+        timeout_s: float = VOCABULARY_TIMEOUT_S,
+    ) -> list[int]:
+        """Return the text's tokens by the model's own tokenizer, raw. The model must be stored; it is not loaded. Blocks.
+
+        No chat template, no mark in front; what looks like a special token is plain text. `detokenize` gives the text back:
+        UnsupportedMode where it would not, unless `lossy`. Raises ModelNotFound, LoadFailed (not stored, or a bad file),
+        ModelFailed (a retry helps), and what every call can raise.
+        """
+        request = tokenize_draft(model, text, lossy=lossy, timeout_s=timeout_s, priority=priority)
+        return ids_of(_answer(self._line, request, events.Tokenized))
+
+    def detokenize(
+        self,
+        model: str,
+        ids: Sequence[int],
+        *,
+        lossy: bool = False,
+        priority: Priority = "interactive",
+        timeout_s: float = VOCABULARY_TIMEOUT_S,
+    ) -> str:
+        """Return the text that tokens stand for, special ones as their own text. Blocks.
+
+        With `lossy` bytes that are no UTF-8 become U+FFFD; without it they are InvalidRequest, as is an id that the model
+        does not have. Otherwise as `tokenize`. At most 4,194,304 ids.
+        """
+        request = detokenize_draft(model, ids, lossy=lossy, timeout_s=timeout_s, priority=priority)
+        return _answer(self._line, request, events.Detokenized).text
+
+    def estimate_tokens(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | None = None,
+        priority: Priority = "interactive",
+        timeout_s: float = VOCABULARY_TIMEOUT_S,
+        **options: Unpack[GenerateOptions],
+    ) -> TokenEstimate:
+        """Return how much of the model's context a prompt would take: (input_tokens, context_tokens, fits, exact). Blocks.
+
+        Takes what `generate` takes, so the same arguments can be tried first; `fits`: with room for `max_tokens`, or for
+        one token. The model is not loaded for it. Raises what `tokenize` raises, and what `generate` would refuse.
+        """
+        request = estimate_draft(prompt, options, timeout_s=timeout_s, priority=priority, model=model)
+        return estimate_of(_answer(self._line, request, events.Estimated))
 
     def ping(self, model: str | None = None, *, timeout_s: float = CALL_TIMEOUT_S) -> float:
         """Return the seconds until the daemon, or a loaded model's process, answered a sign of life. Waits in no queue.

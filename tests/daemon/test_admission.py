@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferd.errors import BY_CODE
+from inferd.messages.bounds import Blob
 from inferd.messages.control import PRIORITIES, Limits, Priority
+from inferd.messages.operations import Generate, ImageBlock, Message, TextBlock
 from inferd_daemon.admission import (
     MAX_WAITING_BYTES,
     MAX_WAITING_BYTES_PER_APP,
@@ -19,9 +21,10 @@ from inferd_daemon.admission import (
     Arrival,
     Crowd,
     Terms,
+    least_tokens,
     refuse,
 )
-from inferd_daemon.catalogue.names import ModelId
+from inferd_daemon.catalogue.names import VOCAB, ModelId
 from inferd_daemon.ids import AppKey
 
 if TYPE_CHECKING:
@@ -159,3 +162,45 @@ def test_whatever_arrives_is_taken_or_refused_with_a_code_of_the_tree(
     if error is not None:
         assert error.code in BY_CODE
         assert 0 < len(error.message) <= 4096
+
+
+# --- prompts that cannot fit
+
+
+def test_a_prompt_that_cannot_fit_is_refused_with_both_numbers() -> None:
+    error = refused(replace(GENERATE, least_tokens=4_096, context_tokens=4_096))
+    assert (error.code, error.retryable) == ("context_overflow", False)
+    assert error.details == {"input_tokens": 4_096, "context_tokens": 4_096}
+
+
+def test_one_that_might_fit_is_the_engines_to_count() -> None:
+    for least, room in ((4_095, 4_096), (10**9, 0), (0, 1)):
+        arrival = replace(GENERATE, least_tokens=least, context_tokens=room)
+        assert refuse(arrival, Crowd(), TERMS, NOW_S) is None
+
+
+LONG = "x" * 10_240
+
+
+@pytest.mark.parametrize(
+    ("messages", "tokens"),
+    [
+        ((Message("user", LONG),), 10),
+        ((Message("system", LONG), Message("user", LONG)), 20),
+        ((Message("user", " " * 10_240),), 0),
+        ((Message("user", f"{' ' * 5_000}{LONG}\n"),), 10),
+        ((Message("assistant", LONG), Message("user", "and?")), 0),
+        ((Message("user", (TextBlock(LONG), ImageBlock(Blob(b"x" * 99_999)))),), 10),
+    ],
+)
+def test_the_least_that_a_prompt_has_counts_what_no_template_drops(messages: tuple[Message, ...], tokens: int) -> None:
+    assert least_tokens(Generate(messages)) == tokens
+    assert least_tokens(Generate(messages, truncate="oldest")) == 0
+
+
+def test_questions_about_files_wait_in_one_line_of_their_own() -> None:
+    asked = replace(GENERATE, op="tokenize", capabilities=("generate", "tokenize"))
+    assert (asked.line, GENERATE.line, STATUS.line) == (VOCAB, MODEL, None)
+    assert refuse(asked, Crowd(), TERMS, NOW_S) is None
+    assert str(VOCAB) in refused(asked, Crowd(waiting_for_model=MAX_WAITING_PER_MODEL)).message
+    assert refused(replace(asked, capabilities=("generate",))).code == "unsupported_mode"

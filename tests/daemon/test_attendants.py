@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferd_daemon.attendants import KINDS, LIVES, LONGEST_PAUSE_S, Attendants
+from inferd_daemon.attendants import KINDS, LIVES, LONGEST_PAUSE_S, STEADY_S, Attendants
 from inferd_daemon.ids import Life
 
 FIRST = Life(5_000)
@@ -64,3 +64,46 @@ def test_all_come_with_the_keeper_and_a_dead_one_comes_back_after_its_pause() ->
     due_s = attendants.next_timer_s()
     assert due_s is not None
     assert [again for _, again in attendants.due(due_s)] == [kind]
+
+
+def test_the_vocab_actor_comes_when_it_is_wanted_and_stays_wanted() -> None:
+    attendants = Attendants(FIRST)
+    attendants.want("vocab", 0.0)
+    assert attendants.due(0.0) == []
+    attendants.keeper_up(1.0)
+    assert {kind for _, kind in attendants.due(1.0)} == {*KINDS, "vocab"}
+    life = attendants.life_of("vocab")
+    assert life is not None
+    attendants.want("vocab", 2.0)
+    assert attendants.due(2.0) == []
+    attendants.keeper_down()
+    assert attendants.life_of("vocab") is None
+    attendants.keeper_up(3.0)
+    assert "vocab" in {kind for _, kind in attendants.due(3.0)}
+
+
+def test_wanted_with_a_keeper_it_is_due_at_once() -> None:
+    attendants = Attendants(FIRST)
+    attendants.keeper_up(0.0)
+    attendants.due(0.0)
+    attendants.want("vocab", 1.0)
+    assert [kind for _, kind in attendants.due(1.0)] == ["vocab"]
+
+
+def test_one_that_lived_for_long_is_forgiven_its_deaths() -> None:
+    attendants = Attendants(FIRST)
+    attendants.keeper_up(0.0)
+    attendants.due(0.0)
+    now_s = 0.0
+    pauses = []
+    for lived_s in (0.0, 0.0, 0.0, STEADY_S, 0.0):
+        life = attendants.life_of("router")
+        assert life is not None
+        now_s += lived_s
+        attendants.gone(life, now_s)
+        due_s = attendants.next_timer_s()
+        assert due_s is not None
+        pauses.append(due_s - now_s)
+        now_s = due_s
+        attendants.due(now_s)
+    assert pauses == [1.0, 2.0, 4.0, 1.0, 2.0]

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import contextlib
 
-from house import ABSENT, MODELS, Process, house
+from house import ABSENT, FILED, MODELS, Process, house
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from inferd.messages import control, operations
 from inferd_actors import messages as actors
+from inferd_daemon.catalogue import VOCAB
+from inferd_daemon.scheduler.line import LineView
 from inferd_daemon.work import Waiting
 
 APPS = (b"ada", b"bob")
@@ -69,6 +71,16 @@ class Accidents(RuleBasedStateMachine):
     )
     def ask(self, app: bytes, model: str, priority: control.Priority, timeout_s: float) -> None:
         self.home.ask(peer=app, model=model, priority=priority, timeout_s=timeout_s)
+
+    @rule(
+        app=st.sampled_from(APPS),
+        model=st.sampled_from([FILED, ABSENT]),
+        priority=st.sampled_from(control.PRIORITIES),
+        timeout_s=st.sampled_from([1.0, 30.0, 300.0]),
+    )
+    def ask_for_tokens(self, app: bytes, model: str, priority: control.Priority, timeout_s: float) -> None:
+        operation = operations.Tokenize("hello")
+        self.home.ask(operation, peer=app, model=model, priority=priority, timeout_s=timeout_s)
 
     @rule(app=st.sampled_from(APPS), operation=st.sampled_from(OPERATIONS))
     def ask_the_daemon(self, app: bytes, operation: operations.Operation) -> None:
@@ -183,6 +195,7 @@ class Accidents(RuleBasedStateMachine):
             for model in MODELS:
                 line = home.requests.scheduler.view(home.catalogue.find(model).id)
                 assert (line.busy, line.queued) == (0, 0)
+            assert home.requests.scheduler.view(VOCAB) == LineView()
         finally:
             self.ending.close()
 

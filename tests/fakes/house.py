@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event
 from typing import Any, Literal, Self, cast
 from unittest import mock
@@ -25,7 +26,7 @@ from inferd.messages.reports import DaemonReport
 from inferd_actors import messages as actors
 from inferd_daemon import config, crossing
 from inferd_daemon.attendants import LIVES, Attendants
-from inferd_daemon.catalogue import Schema, curated
+from inferd_daemon.catalogue import FileSource, Schema, curated
 from inferd_daemon.cluster import Cluster
 from inferd_daemon.desk import Desk
 from inferd_daemon.fleet import KEEPER, Fleet
@@ -44,7 +45,12 @@ PEER = Peer(1000, 1000, 0)
 KEEPER_PEER = b"keeper"
 MODELS = ("test/one:echo", "test/two:echo")
 ABSENT = "test/absent:file"
-ROWS = {name: {"engine": "echo"} for name in MODELS} | {ABSENT: {"engine": "echo", "file": "/nowhere"}}
+FILED = "test/filed:gguf"
+"""A model with a tokenizer in its file."""
+ROWS = {name: {"engine": "echo"} for name in MODELS} | {
+    ABSENT: {"engine": "echo", "file": "/nowhere"},
+    FILED: {"engine": "llama_cpp", "file": "/models/filed.gguf"},
+}
 
 
 class FakeCluster:
@@ -72,7 +78,7 @@ class FakeStore:
     """A store whose pulls end when a test says so."""
 
     def __init__(self) -> None:
-        self.stored = set(MODELS)
+        self.stored = {*MODELS, FILED}
         self.goes_on = Event()
         self.broken: Exception | None = None
 
@@ -80,12 +86,13 @@ class FakeStore:
         """Tell whether a model is stored."""
         return str(schema.id) in self.stored
 
-    def path(self, schema: Schema) -> None:
-        """Return the path that echo models do not have. Raises what a test planted."""
+    def path(self, schema: Schema) -> Path | None:
+        """Return the path, which echo models do not have. Raises what a test planted."""
         if self.broken is not None:
             raise self.broken
         if not self.has(schema):
             raise LoadFailed(f"{schema.id} is gone")
+        return Path(schema.source.path) if isinstance(schema.source, FileSource) else None
 
     def pull(self, schema: Schema, on_progress: Callable[[Progress], None], stop: Event) -> None:
         """Wait for the test's word. Blocks."""
@@ -128,11 +135,12 @@ class Asked:
 
 @dataclass
 class Process:
-    """A model's process, whatever the daemon knows of it."""
+    """A process that serves streams, whatever the daemon knows of it."""
 
     life: int
     name: str
     secret: str
+    kind: actors.Kind = "model"
     peer: bytes = b""
     """Empty: no connection."""
     loading: bool = False
@@ -311,7 +319,7 @@ class House:
             window,
             int(timeout_s * 1000),
             priority=priority,
-            model=model if type(wanted) in operations.FOR_MODELS else None,
+            model=model if type(wanted) in operations.FOR_MODELS | operations.FOR_VOCABULARIES else None,
         )
         self._app_said(peer, wire.encode_request(request, wanted))
         return asked
@@ -346,7 +354,7 @@ class House:
         self.keeper_connected = True
         hello = actors.ActorHello("keeper", KEEPER, 1, self.cluster.keeper_secret, 1)
         self._actor_said(KEEPER_PEER, actors.encode_control(hello))
-        held = tuple(actors.HeldLife(one.life, "model", one.name, 0, "0" * 64) for one in self.processes.values())
+        held = tuple(actors.HeldLife(one.life, one.kind, one.name, 0, "0" * 64) for one in self.processes.values())
         self.keeper_says(actors.KeeperReady(held, (1, 2)))
 
     def keeper_says(self, message: object) -> None:
@@ -362,8 +370,8 @@ class House:
 
     def _keeper_hears(self, message: object) -> None:
         match message:
-            case actors.Spawn(life, kind, name, secret) if kind == "model" and self.keeper_hears:
-                self.processes[life] = Process(life, name, secret)
+            case actors.Spawn(life, kind, name, secret) if kind in ("model", "vocab") and self.keeper_hears:
+                self.processes[life] = Process(life, name, secret, kind)
                 self.keeper_says(actors.Spawned(life, 4_000 + life))
             case actors.Kill(life) if self.keeper_hears:
                 self.die(life)
@@ -390,7 +398,7 @@ class House:
     def greet(self, process: Process) -> None:
         """Have a process say hello, on a new connection."""
         process.peer = f"{process.life}-{secrets.token_hex(4)}".encode()
-        hello = actors.ActorHello("model", process.life, 1, process.secret, 1, process.name)
+        hello = actors.ActorHello(process.kind, process.life, 1, process.secret, 1, process.name)
         self._actor_said(process.peer, actors.encode_control(hello))
 
     def loaded(self, process: Process, *, slots: int = 1) -> None:

@@ -465,6 +465,9 @@ def test_every_operation_of_this_face_exists_on_the_wire() -> None:
     assert {kind.__name__ for kind in operations.OPERATIONS} == {
         "Generate",
         "Loopback",
+        "Tokenize",
+        "Detokenize",
+        "EstimateTokens",
         "ListModels",
         "Status",
         "Pull",

@@ -21,6 +21,7 @@ NAMES = {
         "Model",
         "Process",
         "Reply",
+        "TokenEstimate",
         "TokenLogprob",
         "accumulate",
     },

@@ -149,7 +149,7 @@ class Stream:
         end = self._terminal
         usage = getattr(end, "usage", self._usage)
         return Facts(
-            code=end.code if isinstance(end, Error) else wire.tag(type(end)),
+            code=end.code if isinstance(end, Error) else "cancelled" if isinstance(end, Cancelled) else "done",
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             cached_tokens=usage.cached_tokens,

@@ -7,11 +7,12 @@ See also: `store` (the files).
 
 from inferd_daemon.catalogue.curated import curated
 from inferd_daemon.catalogue.listing import Catalogue
-from inferd_daemon.catalogue.names import ModelId
+from inferd_daemon.catalogue.names import VOCAB, ModelId
 from inferd_daemon.catalogue.schema import Capability, Cost, Engine, Schema
 from inferd_daemon.catalogue.sources import BuiltinSource, FileSource, HubSource, PackageSource, Source, UrlSource
 
 __all__ = [
+    "VOCAB",
     "BuiltinSource",
     "Capability",
     "Catalogue",

@@ -60,3 +60,7 @@ class ModelId:
         """Names for this model, from the most to the least exact; the last ones may fit other models too."""
         last = self.model.rpartition("/")[2]
         return (str(self), f"{self.provider}/{self.model}", f"{last}:{self.variant}", last)
+
+
+VOCAB = ModelId.parse("inferd/vocab:actor")
+"""The line in which requests wait for the vocab actor, whichever model they are about; no model may be called so."""

@@ -15,7 +15,7 @@ from inferd.errors import InvalidRequest
 from inferd.fields import field_error
 from inferd.messages.bounds import Length, Name, Positive, ShortText
 from inferd.strict import make_strict
-from inferd_daemon.catalogue.names import ModelId, shown
+from inferd_daemon.catalogue.names import VOCAB, ModelId, shown
 from inferd_daemon.catalogue.schema import Capability, Cost, Engine, Option, Schema
 from inferd_daemon.catalogue.sources import BuiltinSource, FileSource, PackageSource, Source
 
@@ -65,6 +65,8 @@ def schema_from(name: str, table: Mapping[str, object], below: Mapping[ModelId, 
         model = ModelId.parse(name)
     except ValueError as wrong:
         raise _invalid(f"models.{shown(name)}", str(wrong)) from None
+    if model == VOCAB:
+        raise _invalid(_place(model, ""), "is the name of a process of inferd's own: choose another")
     row = _read(model, table)
     known = below.get(model)
     base = known or _bare(model, row)

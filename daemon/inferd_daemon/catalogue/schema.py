@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Final, Literal
 
+from inferd import wire
+from inferd.messages.operations import FOR_VOCABULARIES
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.catalogue.sources import Source
 
@@ -18,6 +20,9 @@ Engine = Literal["echo", "llama_cpp"]
 
 Capability = Literal["generate", "loopback"]
 """Operations that a model serves (`operations.FOR_MODELS`), in lower case."""
+
+VOCABULARY_OPERATIONS: Final = tuple(sorted(wire.tag(kind) for kind in FOR_VOCABULARIES))
+"""Operations about the tokenizer in a model's file."""
 
 Option = str | float | int | bool
 """Plain values only: options travel to the actor's process. `float` before `int`: then strict reading keeps both."""
@@ -62,6 +67,16 @@ class Schema:
     tags: tuple[str, ...] = ()
     license: str = ""
     """SPDX expression of the weights."""
+
+    @property
+    def has_vocabulary(self) -> bool:
+        """Whether its file holds a tokenizer that can be read without loading it."""
+        return self.engine == "llama_cpp"
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """What can be asked about it: what it serves, and what its file tells."""
+        return (*self.capabilities, *VOCABULARY_OPERATIONS) if self.has_vocabulary else self.capabilities
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "engine_options", MappingProxyType(dict(self.engine_options)))

@@ -184,6 +184,36 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokenized:
+    """Answer to `tokenize`; no ids for an empty text."""
+
+    model: Name
+    ids: Blob
+    """int32, little-endian."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detokenized:
+    """Answer to `detokenize`."""
+
+    model: Name
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """Answer to `estimate_tokens`. `exact`: counted by the model's own tokenizer, on the prompt that it would be given."""
+
+    model: Name
+    input_tokens: Count
+    context_tokens: Count
+    """Of prompt and answer together; as configured, or as a load would choose, while the model is not loaded."""
+    fits: bool
+    """Whether the prompt leaves room for `max_tokens`; for one token where none were named."""
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ModelList:
     """Answer to `list_models`."""
 
@@ -238,7 +268,19 @@ class Cancelled:
 
 State = Accepted | Queued | Loading | Parked | Resumed | Granted | PullProgress
 Content = TextDelta | ThinkingDelta | ToolCallStart | ToolCallDelta | Usage | AudioChunk
-Terminal = Finished | ModelList | StatusReport | Pulled | Unloaded | Stopping | Error | Cancelled
+Terminal = (
+    Finished
+    | Tokenized
+    | Detokenized
+    | Estimated
+    | ModelList
+    | StatusReport
+    | Pulled
+    | Unloaded
+    | Stopping
+    | Error
+    | Cancelled
+)
 Event = State | Content | Terminal
 
 STATES: tuple[type[State], ...] = (Accepted, Queued, Loading, Parked, Resumed, Granted, PullProgress)
@@ -252,6 +294,9 @@ CONTENTS: tuple[type[Content], ...] = (
 )
 TERMINALS: tuple[type[Terminal], ...] = (
     Finished,
+    Tokenized,
+    Detokenized,
+    Estimated,
     ModelList,
     StatusReport,
     Pulled,

@@ -104,6 +104,43 @@ class Loopback:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokenize:
+    """A text's tokens as the model's own tokenizer makes them; answered by `tokenized`.
+
+    Raw: no chat template, nothing added in front; what looks like a special token is plain text. Without `lossy` the tokens
+    give the very text back, or it is `UnsupportedMode`.
+    """
+
+    text: Text
+    lossy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Detokenize:
+    """The text that tokens stand for, special ones as their own text; answered by `detokenized`.
+
+    With `lossy` bytes that are no UTF-8 become U+FFFD, and tokenizers that change texts answer too.
+    """
+
+    ids: Blob
+    """int32, little-endian."""
+    lossy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateTokens:
+    """How many tokens a `generate` with these fields would read, and whether it fits; answered by `estimated`."""
+
+    messages: Annotated[tuple[Message, ...], Length(1, 10_000)]
+    max_tokens: Annotated[int, Range(1, 10_000_000)] | None = None
+    thinking: Literal["auto", "on", "off"] = "auto"
+    tools: Annotated[tuple[Mapping[str, object], ...], Length(0, 1024)] = ()
+    tool_choice: Literal["auto", "none", "required"] | Mapping[str, object] = "auto"
+    parallel_tool_calls: bool = True
+    response_format: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ListModels:
     """Every model that the daemon knows, with its live state; answered by `model_list`."""
 
@@ -134,9 +171,22 @@ class Stop:
     grace_ms: Annotated[int, Range(0, 600_000)] = 30_000
 
 
-Operation = Generate | Loopback | ListModels | Status | Pull | Unload | Stop
-OPERATIONS: tuple[type[Operation], ...] = (Generate, Loopback, ListModels, Status, Pull, Unload, Stop)
+Operation = Generate | Loopback | Tokenize | Detokenize | EstimateTokens | ListModels | Status | Pull | Unload | Stop
+OPERATIONS: tuple[type[Operation], ...] = (
+    Generate,
+    Loopback,
+    Tokenize,
+    Detokenize,
+    EstimateTokens,
+    ListModels,
+    Status,
+    Pull,
+    Unload,
+    Stop,
+)
 FOR_MODELS: frozenset[type[Operation]] = frozenset({Generate, Loopback})
-"""Operations that a model serves; the daemon answers the others itself."""
+"""Operations that a loaded model serves."""
+FOR_VOCABULARIES: frozenset[type[Operation]] = frozenset({Tokenize, Detokenize, EstimateTokens})
+"""Operations about a stored model's file, served without loading the model. The daemon answers all others itself."""
 FED: frozenset[type[Operation]] = frozenset({Loopback})
 """Operations with an uplink."""

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from inferd.errors import InferenceError, UnsupportedMode
+from inferd.errors import InferenceError
 from inferd_actors.engine import StreamId
 from inferd_actors.engines.llama_cpp import sampling
 from inferd_actors.engines.llama_cpp.answer import limit, overflow
 from inferd_actors.engines.llama_cpp.library import Tokens
+from inferd_actors.engines.llama_cpp.prompt import prompt_of
 
 if TYPE_CHECKING:
     from inferd.messages.operations import Generate
@@ -89,17 +90,15 @@ class Preparing:
 
     def _made(self, stream: StreamId, model: str, asked: Generate) -> Prepared | None:
         """Return the prompt and the plan; None if nobody wants them any more."""
-        runtime = self._runtime
-        if runtime.template is None:
-            raise UnsupportedMode(f"{model} has no chat template in its file: it is no chat model")
-        text = runtime.template.render(asked, model, lambda: self._is_wanted(stream))
-        if text is None:
+        runtime, words = self._runtime, self._runtime.model.vocabulary
+
+        def look_at(text: str) -> None:
+            if len(text) > LONGEST_PIECE_BYTES * runtime.context_tokens:
+                raise overflow(model, len(text) // LONGEST_PIECE_BYTES, runtime.context_tokens)
+
+        prompt = prompt_of(asked, model, runtime.template, words, lambda: self._is_wanted(stream), look_at)
+        if prompt is None:
             return None
-        if len(text) > LONGEST_PIECE_BYTES * runtime.context_tokens:
-            raise overflow(model, len(text) // LONGEST_PIECE_BYTES, runtime.context_tokens)
-        words = runtime.model.vocabulary
-        begins = bool(words.begin_text) and text.startswith(words.begin_text)
-        prompt = words.tokenize(text, add_begin=not begins, marks=True)
         limit_tokens, warnings = limit(asked, model, len(prompt), runtime.context_tokens)
         plan = sampling.plan(asked, runtime.defaults, chance=secrets.randbits(32), vocabulary_size=len(words))
         return Prepared(stream, prompt, plan, limit_tokens, warnings)

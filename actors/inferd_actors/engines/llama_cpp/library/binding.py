@@ -19,7 +19,7 @@ def _bindings() -> Any:  # noqa: ANN401 - a module of ctypes functions
         if found is None or found.submodule_search_locations is None:
             raise ImportError("llama_cpp is not installed", name="llama_cpp")
         package = ModuleType("llama_cpp")
-        package.__path__ = list(found.submodule_search_locations)
+        package.__spec__, package.__path__ = found, list(found.submodule_search_locations)
         sys.modules["llama_cpp"] = package
     return import_module("llama_cpp.llama_cpp")
 

@@ -26,6 +26,12 @@ PIECE_BYTES: Final = 1_024
 """Room for one token's text at first; longer ones are asked for again."""
 ADDED_TOKENS: Final = 16
 """Room beside one token for each byte: a few special ones may be added."""
+STRIDE_TOKENS: Final = 65_536
+"""Texts are joined so many tokens at a time, which takes milliseconds: between them other threads have their turn."""
+NORMALISING: Final = frozenset({lib.LLAMA_VOCAB_TYPE_WPM, lib.LLAMA_VOCAB_TYPE_UGM})
+"""WordPiece drops spaces, and case and accents where it is uncased; Unigram rewrites texts by a table in its file."""
+TRIALS: Final = ("a", " a", "  a ", "A\u0301\u00e9", "\n\n\t\x00", "\U0001f468\u200d\U0001f469", "don't .")
+"""What shows a prefix of spaces, a lost space, a folded case or accent, bytes without tokens."""
 
 
 class Vocabulary:
@@ -34,6 +40,7 @@ class Vocabulary:
     def __init__(self, model: Any) -> None:  # noqa: ANN401 - a pointer
         self._vocab = lib.llama_model_get_vocab(model)
         self._pieces: dict[int, bytes] = {}
+        self._texts: dict[int, bytes] = {}
 
     def __len__(self) -> int:
         return int(lib.llama_vocab_n_tokens(self._vocab))
@@ -66,9 +73,41 @@ class Vocabulary:
             known = self._pieces[token] = self._read_piece(token, marks=False)
         return known
 
-    def text_of(self, tokens: Sequence[int]) -> bytes:
+    @property
+    def is_there(self) -> bool:
+        """Whether the file has a tokenizer at all; without one nothing else here may be called."""
+        return bool(lib.llama_vocab_type(self._vocab) != lib.LLAMA_VOCAB_TYPE_NONE)
+
+    def gives_back(self, text: str) -> bool:
+        """Tell whether the tokens of this text stand for this text."""
+        given: bytes = self.text_of(self.tokenize(text, add_begin=False, marks=False))
+        return given == text.encode()
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether tokens can be expected to give every text back, as byte-level BPE does; a few texts prove the contrary."""
+        normalising = int(lib.llama_vocab_type(self._vocab)) in NORMALISING
+        return not normalising and all(map(self.gives_back, TRIALS))
+
+    def text_of(self, tokens: Tokens | Sequence[int]) -> bytes:
         """Return the bytes of tokens, marks as their own text. The caller has checked that each is below `len(self)`."""
-        return b"".join(self._read_piece(token, marks=True) for token in tokens)
+        numbers = np.asarray(tokens, np.int32)
+        texts = self._texts_in(numbers)
+        strides = (numbers[at : at + STRIDE_TOKENS].tolist() for at in range(0, len(numbers), STRIDE_TOKENS))
+        return b"".join([b"".join([texts[token] for token in stride]) for stride in strides])
+
+    def size_of(self, tokens: Tokens) -> int:
+        """Return how many bytes `text_of` would have, without making them."""
+        counts = np.bincount(tokens)
+        texts = self._texts_in(tokens)
+        return sum(len(texts[token]) * int(counts[token]) for token in np.flatnonzero(counts).tolist())
+
+    def _texts_in(self, tokens: Tokens) -> dict[int, bytes]:
+        """Return the texts of these tokens, and of others that were asked for before."""
+        for token in np.flatnonzero(np.bincount(tokens)).tolist():
+            if token not in self._texts:
+                self._texts[token] = self._read_piece(token, marks=True)
+        return self._texts
 
     def ends(self, token: int) -> bool:
         """Tell whether this token means that the answer is complete."""
@@ -104,8 +143,10 @@ class VocabularyFile:
 
     @property
     def trained_tokens(self) -> int:
-        """The context that the model was trained for."""
-        return int(lib.llama_model_n_ctx_train(self._model))
+        """The context it was trained for, 0 where its header does not say; the library reads that with the weights."""
+        kind = metadata_of(self._model, "general.architecture")
+        length = metadata_of(self._model, f"{kind}.context_length") or ""
+        return int(length) if length.isascii() and length.isdigit() else 0
 
     @property
     def template(self) -> str | None:
@@ -121,6 +162,13 @@ class VocabularyFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def metadata_of(model: Any, key: str) -> str | None:  # noqa: ANN401 - a pointer
+    """Return a value of a file's header as text, None if there is none; for short values."""
+    buffer = ctypes.create_string_buffer(PIECE_BYTES)
+    length = lib.llama_model_meta_val_str(model, key.encode(), buffer, PIECE_BYTES)
+    return buffer.value.decode(errors="replace") if length >= 0 else None
 
 
 def template_of(model: Any) -> str | None:  # noqa: ANN401 - a pointer
