@@ -1,6 +1,6 @@
 """A cache that behaves as llama.cpp's unified one does, and a model of one line in it.
 
-Covers: what `cache.Cache` and a step use of `library.Context`: cells with a position, shared by several sequences, decoding that
+Covers: what `cache.Cache` and a step use of `library.Context`: cells by position, shared by several sequences, decoding that
 fails when none is free, copying, cutting, saving and restoring. What a cell holds depends on everything before it, as keys and
 values do, and the next token on what the last cell holds: a sequence put together wrongly goes on with other tokens. Verified
 against the library by `test_cache_model`.

@@ -187,7 +187,7 @@ def go_through(seed: int) -> Counter[str]:
     cells = chance.choice((40, 100, 160, 300))
     shelf_bytes = chance.choice((0, 16 * cells, 64 * cells))
     run = Run(Room(cells, chance.randint(1, 4), chance.randint(0, 3), shelf_bytes, chance.random() < 2 / 3))
-    run.model.refuses = lambda: chance.random() < 0.05  # noqa: PLR2004
+    run.model.refuses = lambda: chance.random() < 0.05
     stock = prompts(chance, min(100, cells - 8))
     for _ in range(chance.randint(8, 24)):
         _disturb(run, chance, stock)
@@ -202,7 +202,7 @@ def go_through(seed: int) -> Counter[str]:
 
 def _disturb(run: Run, chance: random.Random, stock: list[list[int]]) -> None:
     what = chance.random()
-    if what < 0.5 or not run.asked:  # noqa: PLR2004
+    if what < 0.5 or not run.asked:
         prompt = chance.choice(stock)
         prompt = prompt[: chance.choice((1, 9, len(prompt) // 2, len(prompt)))]
         n_tokens = chance.randint(1, min(10, run.room.cells - len(prompt)))
@@ -210,7 +210,7 @@ def _disturb(run: Run, chance: random.Random, stock: list[list[int]]) -> None:
         run.ask(prompt, n_tokens, rank=chance.randrange(4), salt=salt, is_public=is_public)
         return
     live = chance.choice(list(run.asked.values())).live
-    if what < 0.6:  # noqa: PLR2004
+    if what < 0.6:
         run.end(live, "cancelled")
-    elif what < 0.8:  # noqa: PLR2004
+    elif what < 0.8:
         live.is_halted = not live.is_halted
