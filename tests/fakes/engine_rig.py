@@ -16,8 +16,8 @@ from listening_sink import PATIENCE_S, ListeningSink
 from inferd.messages.control import Priority
 from inferd.messages.events import Finished, TextDelta, TokenLogprob
 from inferd.messages.operations import Generate, Message
-from inferd_actors import engines
-from inferd_actors.engine import Engine, EngineEvent, StreamId, Submission
+from inferd_actors.engine import EngineEvent, StreamId, Submission
+from inferd_actors.engines.llama_cpp.engine import LlamaCpp
 
 CONTEXT_TOKENS: Final = 512
 
@@ -28,29 +28,23 @@ class HoldingSink(ListeningSink):
     def __init__(self) -> None:
         super().__init__()
         self._until: Callable[[], bool] | None = None
-        self._is_held = threading.Event()
-        self._may_go = threading.Event()
+        self._holds, self._goes = threading.Semaphore(0), threading.Semaphore(0)
 
     def emit(self, batch: Sequence[tuple[StreamId, EngineEvent]]) -> None:
         super().emit(batch)
         if self._until is not None and self._until():
             self._until = None
-            self._is_held.set()
-            assert self._may_go.wait(PATIENCE_S), "nobody let the engine go on"
+            self._holds.release()
+            assert self._goes.acquire(timeout=PATIENCE_S), "nobody let the engine go on"
 
-    def hold_after(self, streams: Sequence[StreamId], deltas: int) -> None:
-        """Hold the engine in the step after which each of these has so many deltas."""
-        self._is_held.clear()
-        self._may_go.clear()
+    def hold(self, streams: Sequence[StreamId] = (), deltas: int = 0) -> None:
+        """Return when the engine is held: in the step after which each of these has so many deltas."""
         self._until = lambda: all(len(self._texts(stream)) >= deltas for stream in streams)
-
-    def held(self) -> None:
-        """Return when the engine is held."""
-        assert self._is_held.wait(PATIENCE_S), "the engine did not come so far"
+        assert self._holds.acquire(timeout=PATIENCE_S), "the engine did not come so far"
 
     def let_go(self) -> None:
         """Let the engine go on."""
-        self._may_go.set()
+        self._goes.release()
 
 
 class Rig:
@@ -58,7 +52,7 @@ class Rig:
 
     def __init__(self, path: Path, **options: str | float | bool) -> None:
         self.sink = HoldingSink()
-        self.engine: Engine = engines.factory("llama_cpp")(self.sink)
+        self.engine = LlamaCpp(self.sink)
         self._numbers = count(1)
         chosen = {"context_tokens": CONTEXT_TOKENS, "slots": 4, **options}
         self.capacity = self.engine.load(str(path), chosen, lambda done, phase: None)
@@ -86,6 +80,15 @@ class Rig:
         self.engine.submit(Submission(stream, "me/model:1", asked, priority, salt, 0.0, 0.0))
         return stream
 
+    def ask_meanwhile(self, text: str, **fields: Any) -> StreamId:  # noqa: ANN401 - as `ask`
+        """Begin an answer while the engine is held and others write; it is held again, the next step will know of this one."""
+        stream = self.ask(text, **fields)
+        self.sink.let_go()
+        self.sink.hold()
+        # the bell was silenced when the order was taken, which was before this hold: it rings for the prompt that is ready
+        assert self.engine._bell.wait(PATIENCE_S), "the prompt is not prepared"
+        return stream
+
     def tokens(self, stream: StreamId) -> list[TokenLogprob]:
         """Return the tokens of an answer that asked for log-probabilities, waiting for its end."""
         deltas = [event for event in self.sink.whole(stream) if isinstance(event, TextDelta)]
@@ -102,13 +105,18 @@ class Rig:
         return self.finished(stream).usage.cached_tokens
 
 
-def gap(alone: Sequence[TokenLogprob], other: Sequence[TokenLogprob]) -> float:
-    """Return 0 for the same tokens, else how far apart the two were, alone, where the answers first differ.
+def distance(alone: Sequence[TokenLogprob], other: Sequence[TokenLogprob]) -> float:
+    """Return how far two answers to one request are apart: the largest difference between log-probabilities of a token.
 
-    Sums of floats depend on how much is computed at once, so that of two tokens that are nearly as likely the other may be
-    taken. Infinite: one is longer, or the other's token was not the second likeliest.
+    Looked at as far as both have the same tokens, and at the first place where they differ: floats are summed in another order
+    when more is computed at once, so that of two tokens that are nearly as likely the other may be taken; what follows is
+    another text. Infinite: one is a part of the other, or they have no likely token in common.
     """
+    furthest = 0.0
     for one, two in zip(alone, other, strict=False):
+        likely = {top.token: top.logprob for top in two.top}
+        shared = [abs(top.logprob - likely[top.token]) for top in one.top if top.token in likely]
+        furthest = max(furthest, max(shared, default=float("inf")))
         if one.token != two.token:
-            return next((one.logprob - top.logprob for top in one.top if top.token == two.token), float("inf"))
-    return 0.0 if len(alone) == len(other) else float("inf")
+            return furthest
+    return furthest if len(alone) == len(other) else float("inf")

@@ -126,7 +126,8 @@ def _attention(arch: str) -> dict[str, Value]:
 
 def _chance(chance: np.random.Generator, rows: int, columns: int, gain: float = 1.0) -> NDArray[np.float32]:
     """Return weights that keep the size of what passes through them, times `gain`."""
-    return (gain * chance.standard_normal((rows, columns)) / np.sqrt(columns)).astype(np.float32)
+    drawn: NDArray[np.float64] = chance.standard_normal((rows, columns))
+    return (drawn * (gain / columns**0.5)).astype(np.float32)
 
 
 def _ones() -> NDArray[np.float32]:
