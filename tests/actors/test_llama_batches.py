@@ -86,7 +86,7 @@ def test_voice_takes_a_seat_and_who_was_parked_goes_on_as_if_nothing_had_been(
 
 
 def test_requests_that_do_not_fit_at_once_are_answered_one_after_the_other(
-    path: Path, alone: Alone, close: float
+    path: Path, alone: Alone, close: float, kind: str
 ) -> None:
     with Rig(path, context_tokens=256, cache_tokens=256, slots=4) as rig:
         texts = [text + " And then?" * 12 for text in (TEXTS[:3] if kind == "starter" else TEXTS)]

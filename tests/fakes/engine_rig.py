@@ -67,7 +67,7 @@ class Rig:
 
     def ask(
         self,
-        text: str,
+        text: str | tuple[Message, ...],
         *,
         priority: Priority = "interactive",
         salt: str = "salt",
@@ -75,7 +75,8 @@ class Rig:
     ) -> StreamId:
         """Begin an answer; greedy, 24 tokens, with log-probabilities, unless the case says otherwise."""
         chosen = {"max_tokens": 24, "temperature": 0.0, "logprobs": 2, **fields}
-        asked = Generate((Message("user", text),), **chosen)
+        talk = (Message("user", text),) if isinstance(text, str) else text
+        asked = Generate(talk, **chosen)
         stream = StreamId(next(self._numbers))
         self.engine.submit(Submission(stream, "me/model:1", asked, priority, salt, 0.0, 0.0))
         return stream

@@ -32,8 +32,8 @@ TIME_RANK: Final = 4
 NORMAL, CONTROL = 1, 3
 """Of llama.cpp's kinds of tokens."""
 MARKS: Final = ("<|end|>", "<|im_start|>", "<|im_end|>")
-MERGES: Final = ("t h", "th e", "i n", "e r", "o n", "a n", "Ġ t", "Ġt he")
-"""As the byte-level alphabet writes them: a blank is `Ġ` there."""
+MERGES: Final = ("Ġ t", "Ġ a", "Ġ w", "Ġ o")
+"""As the byte-level alphabet writes them: a blank is `Ġ` there. No answer has one, so its text has the tokens that made it."""
 PRINTABLE: Final = range(33, 127)
 CHATML: Final = (
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
@@ -126,8 +126,8 @@ def _attention(arch: str) -> dict[str, Value]:
 
 def _chance(chance: np.random.Generator, rows: int, columns: int, gain: float = 1.0) -> NDArray[np.float32]:
     """Return weights that keep the size of what passes through them, times `gain`."""
-    drawn: NDArray[np.float64] = chance.standard_normal((rows, columns))
-    return (drawn * (gain / columns**0.5)).astype(np.float32)
+    drawn: NDArray[np.float32] = chance.standard_normal((rows, columns), np.float32)
+    return drawn * np.float32(gain / columns**0.5)
 
 
 def _ones() -> NDArray[np.float32]:
