@@ -28,6 +28,7 @@ class HoldingSink(ListeningSink):
     def __init__(self) -> None:
         super().__init__()
         self._until: Callable[[], bool] | None = None
+        self._is_held = False
         self._holds, self._goes = threading.Semaphore(0), threading.Semaphore(0)
 
     def emit(self, batch: Sequence[tuple[StreamId, EngineEvent]]) -> None:
@@ -38,12 +39,16 @@ class HoldingSink(ListeningSink):
             assert self._goes.acquire(timeout=PATIENCE_S), "nobody let the engine go on"
 
     def hold(self, streams: Sequence[StreamId] = (), deltas: int = 0) -> None:
-        """Return when the engine is held: in the step after which each of these has so many deltas."""
+        """Return when the engine is held: in the step after which each of these has so many deltas; it goes on until then."""
         self._until = lambda: all(len(self._texts(stream)) >= deltas for stream in streams)
+        if self._is_held:
+            self.let_go()
         assert self._holds.acquire(timeout=PATIENCE_S), "the engine did not come so far"
+        self._is_held = True
 
     def let_go(self) -> None:
         """Let the engine go on."""
+        self._is_held = False
         self._goes.release()
 
 
@@ -84,7 +89,6 @@ class Rig:
     def ask_meanwhile(self, text: str, **fields: Any) -> StreamId:  # noqa: ANN401 - as `ask`
         """Begin an answer while the engine is held and others write; it is held again, the next step will know of this one."""
         stream = self.ask(text, **fields)
-        self.sink.let_go()
         self.sink.hold()
         # the bell was silenced when the order was taken, which was before this hold: it rings for the prompt that is ready
         assert self.engine._bell.wait(PATIENCE_S), "the prompt is not prepared"
