@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
 
@@ -34,3 +35,11 @@ def starter_store() -> Store:
     store = Store(Path(configured) if configured else Path.home() / ".cache" / "inferd" / "test-models")
     store.pull(curated().starter, lambda progress: None, Event())
     return store
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """Return small models by name, made on the spot: see `tests/fakes/tiny_models.py`."""
+    tiny = pytest.importorskip("tiny_models", exc_type=ImportError)  # it needs numpy
+    folder = tmp_path_factory.mktemp("models")
+    return {name: make(folder) for name, make in tiny.MODELS.items()}

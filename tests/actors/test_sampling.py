@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferd.errors import InvalidRequest
 from inferd.messages.operations import Generate, Message
 from inferd_actors.engines.llama_cpp.sampling import (
     RANDOM_SEED,
@@ -51,6 +53,38 @@ def test_values_that_cut_nothing_are_no_steps() -> None:
 
 def test_temperature_zero_and_what_is_next_to_it_is_greedy() -> None:
     assert planned(temperature=0.0) == planned(temperature=1e-30, top_k=3, seed=1) == (Greedy(),)
+
+
+def test_a_nucleus_alone_is_one_of_the_whole_vocabulary_and_behind_top_k_one_of_a_few() -> None:
+    assert planned(top_k=0, top_p=0.9, min_p=0.0) == (Nucleus(0.9), Temperature(0.8), Draw(5))
+    assert planned(top_k=3, top_p=0.9, min_p=0.0) == (TopK(3), TopP(0.9), Temperature(0.8), Draw(5))
+
+
+def test_a_bias_stands_first_and_holds_for_greedy_answers_too() -> None:
+    bias = {"7": 1.5, "49151": -100.0}
+    assert planned(logit_bias=bias, temperature=0.0) == (Bias(((7, 1.5), (49_151, -100.0))), Greedy())
+    assert isinstance(planned(logit_bias=bias, presence_penalty=1.0)[0], Bias)
+    assert planned(logit_bias={}, temperature=0.0) == (Greedy(),)
+
+
+@pytest.mark.parametrize(
+    "key", ["", " 1", "+1", "-1", "1.0", "1e3", "0x10", "nan", "1_0", "٣", "²", "½", "49152", "1" * 10_000, "0" * 11]
+)
+def test_a_bias_of_what_is_no_token_is_refused_by_name_and_in_few_words(key: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"logit_bias.*0 to 49,151") as refused:
+        planned(logit_bias={"5": 1.0, key: 1.0})
+    assert refused.value.details == {"field": "body.logit_bias"}
+    assert len(str(refused.value)) < 200
+
+
+@given(st.text(max_size=12))
+def test_every_key_of_a_bias_is_a_token_or_refused(key: str) -> None:
+    try:
+        first = planned(logit_bias={key: 1.0})[0]
+    except InvalidRequest:
+        assert not (key.isascii() and key.isdigit() and len(key) <= 10 and int(key) < 49_152)
+    else:
+        assert first == Bias(((int(key), 1.0),))
 
 
 def test_penalties_hold_for_greedy_answers_too() -> None:

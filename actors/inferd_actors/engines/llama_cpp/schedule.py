@@ -100,8 +100,8 @@ class Schedule:
     def decide(self, now_s: float) -> list[Move]:
         """Return the moves of the next decision, in order; none when all is well."""
         seated = self.seated
-        if self._is_short(seated):
-            return self._relieve(seated, now_s)
+        if self._is_short(seated) and (moves := self._relieve(seated, now_s)):
+            return moves
         waiting = [live for live in self._live.values() if live.seat is None and not live.is_halted]
         if not waiting:
             return []
@@ -109,8 +109,8 @@ class Schedule:
         if len(seated) >= self._slots:
             return self._park_below(first, seated, now_s)
         found = None if first.shelved is not None else self._found(first)
-        if self._wanted(first, found) > self.cells.free:
-            return self._evict_oldest(but=found) or self._park_below(first, seated, now_s)
+        if self._wanted(first, found) + self._spare(seated) > self.cells.free:
+            return self._make_room(first, found, seated, now_s)
         if not self._free_seats:
             return self._evict_oldest(but=None)
         return self._seat(first, found, now_s)
@@ -125,6 +125,16 @@ class Schedule:
         if moves or len(seated) < 2:  # noqa: PLR2004 - one alone has the whole cache
             return moves
         return self._park(self._least_urgent(seated, now_s), now_s)
+
+    def _make_room(self, first: Live, found: Found | None, seated: Sequence[Live], now_s: float) -> list[Move]:
+        moves = self._evict_oldest(but=found) or self._park_below(first, seated, now_s)
+        # what begins alike may itself fill the cache: with nobody left to wait for, it gives way too
+        return moves or ([] if seated else self._evict_oldest(but=None))
+
+    @staticmethod
+    def _spare(seated: Sequence[Live]) -> int:
+        """Return how many cells stay free beside those of a new one: fewer, and it would be parked again at once."""
+        return len(seated) + 1 + LEAST_TOKENS if seated else 0
 
     def _park_below(self, first: Live, seated: Sequence[Live], now_s: float) -> list[Move]:
         """Take the seat of the least urgent, if that is fair; else nobody is moved."""

@@ -1,0 +1,121 @@
+"""What a step computes, how long it may take, and with how many threads."""
+
+from __future__ import annotations
+
+from array import array
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferd_actors.engine import StreamId
+from inferd_actors.engines.llama_cpp.composition import compose
+from inferd_actors.engines.llama_cpp.pace import GAP_S, LEAST_TOKENS, MEASURED_TOKENS, VOICE_GAP_S, Pace
+from inferd_actors.engines.llama_cpp.sequences import VOICE, Live
+from inferd_actors.engines.llama_cpp.threads import Reading, choose
+
+DESCRIBED = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(1, 200), st.integers(0, 199), st.integers(0, 3), st.booleans()), max_size=8
+)
+STEPS = st.lists(st.tuples(st.integers(0, 600), st.integers(0, 8), st.floats(0, 3)), max_size=12)
+
+
+def lives(described: list[tuple[int, int, int, int, bool]]) -> list[Live]:
+    """Return seated requests: class, tokens of the prompt, how many are computed, and of the answer, and whether they halt."""
+    made = []
+    for order, (rank, prompt, cached, written, is_halted) in enumerate(described):
+        tokens = array("i", range(prompt + written))
+        computed = len(tokens) - 1 if written else min(cached, prompt - 1)
+        live = Live(StreamId(order), rank, "a", False, tokens, prompt, order, 0.0, seat=order, cached=computed)
+        live.is_halted, live.seated_class = is_halted, rank
+        made.append(live)
+    return made
+
+
+def measured(steps: list[tuple[int, int, float]]) -> Pace:
+    pace = Pace()
+    for read, written, step_s in steps:
+        pace.measured(read_tokens=read, written_tokens=written, step_s=step_s)
+    return pace
+
+
+@given(DESCRIBED, STEPS, st.integers(1, 512), st.integers(1, 512))
+def test_a_step_fits_leaves_no_writer_out_and_is_voice_s_alone_while_voice_reads(
+    described: list[tuple[int, int, int, int, bool]], steps: list[tuple[int, int, float]], batch: int, free: int
+) -> None:
+    seated = lives(described)
+    parts = compose(seated, measured(steps), batch_tokens=batch, free_cells=free, now_s=0.0)
+    counts = {part.live.stream: part.n_tokens for part in parts}
+    assert len(counts) == len(parts)
+    assert sum(counts.values()) <= min(batch, free)
+    assert all(0 < part.n_tokens <= part.live.pending and not part.live.is_halted for part in parts)
+    active = [live for live in seated if not live.is_halted]
+    assert bool(parts) == bool(active)
+    voice_reads = any(live.rank == VOICE and live.is_reading for live in active)
+    if voice_reads:
+        active = [live for live in active if live.rank == VOICE]
+        assert {part.live.rank for part in parts} == {VOICE}
+    writers = [live for live in active if not live.is_reading]
+    readers = [live for live in active if live.is_reading]
+    written = [live for live in writers if live.stream in counts]
+    assert len(written) == min(len(writers), batch, free)
+    room = min(batch, free) - len(writers)
+    if readers and room > 0:
+        first = min(readers, key=lambda live: live.urgency(0.0))
+        assert counts[first.stream] >= min(first.pending, room, LEAST_TOKENS)
+
+
+def test_prompts_are_read_in_order_of_their_classes() -> None:
+    seated = lives([(3, 200, 0, 0, False), (1, 5, 0, 0, False), (2, 200, 0, 0, False)])
+    parts = compose(seated, Pace(), batch_tokens=100, free_cells=512, now_s=0.0)
+    assert [(part.live.rank, part.n_tokens) for part in parts] == [(1, 5), (2, 95)]
+
+
+@given(STEPS, st.floats(0, 1), st.integers(0, 8))
+def test_a_chunk_is_never_less_than_what_is_worth_a_step(
+    steps: list[tuple[int, int, float]], gap_s: float, written: int
+) -> None:
+    assert measured(steps).chunk_tokens(gap_s, written) >= LEAST_TOKENS
+
+
+def test_a_chunk_takes_as_long_as_the_gap_once_the_machine_is_known() -> None:
+    pace = measured([(0, 4, 0.02)] * 40 + [(200, 4, 1.02)] * 40)
+    assert pace.chunk_tokens(GAP_S, 0) in (49, 50)
+    assert pace.chunk_tokens(GAP_S, 4) in (45, 46)
+    assert pace.chunk_tokens(VOICE_GAP_S, 4) == LEAST_TOKENS
+
+
+def test_steps_with_few_prompt_tokens_say_nothing_about_reading() -> None:
+    before = Pace().chunk_tokens(GAP_S, 0)
+    assert measured([(MEASURED_TOKENS - 1, 0, 9.0)] * 9).chunk_tokens(GAP_S, 0) == before
+    assert measured([(MEASURED_TOKENS, 0, 9.0)] * 9).chunk_tokens(GAP_S, 0) < before
+
+
+# --- threads
+
+
+def reading(others: float) -> tuple[Reading, Reading]:
+    """Return counters a second apart in which others used so many cores."""
+    return Reading(10.0, 100.0, 50.0), Reading(11.0, 101.0 + others, 51.0)
+
+
+@given(st.floats(0, 70), st.integers(1, 64), st.integers(1, 64))
+def test_threads_are_at_least_one_and_at_most_the_cores(others: float, cores: int, current: int) -> None:
+    chosen = choose(*reading(others), cores=cores, current=min(current, cores))
+    assert 1 <= chosen <= cores
+    assert choose(*reading(others), cores=cores, current=chosen) == chosen
+
+
+def test_a_core_is_left_to_others_and_taken_back_with_a_gap_between() -> None:
+    loads = (0.0, 0.4, 0.6, 0.4, 0.35, 0.2)
+    chosen, current = [], 2
+    for others in loads:
+        current = choose(*reading(others), cores=2, current=current)
+        chosen.append(current)
+    assert chosen == [2, 2, 1, 1, 1, 2]
+
+
+def test_counters_that_stand_still_or_run_back_change_nothing() -> None:
+    at = Reading(10.0, 100.0, 50.0)
+    assert choose(at, at, cores=4, current=3) == 3
+    assert choose(at, Reading(9.0, 100.0, 50.0), cores=4, current=3) == 3
+    assert choose(at, Reading(11.0, 100.0, 55.0), cores=4, current=3) == 4

@@ -1,0 +1,66 @@
+"""Ten thousand schedules of chance in a cache that is too small, against a model of the cache."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from schedule_run import Room, Run, go_through
+
+EACH = 500
+"""Schedules of a case: some seconds, so that a failure is known soon."""
+EVERYTHING = (
+    *("Copy", "Save", "Restore", "Forget", "Discard"),
+    *("parked", "resumed", "finished", "cancelled"),
+)
+
+
+@pytest.mark.parametrize("first_seed", range(0, 10_000, EACH))
+def test_every_schedule_ends_with_the_answers_that_each_request_has_alone(first_seed: int) -> None:
+    happened: Counter[str] = Counter()
+    for seed in range(first_seed, first_seed + EACH):
+        try:
+            happened += go_through(seed)
+        except BaseException as reason:
+            reason.add_note(f"seed {seed}")
+            raise
+    assert all(happened[what] > EACH // 50 for what in EVERYTHING), happened
+
+
+def test_background_work_ends_under_an_endless_stream_of_interactive_work() -> None:
+    run, chance = Run(Room(slots=2)), random.Random(1)  # noqa: S311 - a game, not a secret
+    patient = run.ask([chance.randrange(9) for _ in range(60)], 60, rank=3)
+    for _ in range(2_000):
+        while len(run.asked) < 6:
+            run.ask([chance.randrange(9) for _ in range(20)], chance.randint(4, 8), rank=1)
+        run.step(0.5)
+        if patient.stream not in run.asked:
+            return
+    pytest.fail(f"after {run.now_s:.0f} s it has {len(patient.tokens) - patient.prompt_tokens} tokens")
+
+
+def test_a_halted_request_that_fills_the_cache_gives_way_to_others() -> None:
+    run = Run(Room(cells=100, slots=3))
+    big = run.ask(list(range(90)), 5, rank=0)
+    run.step(0.01)
+    big.is_halted = True
+    other = run.ask(list(range(100, 150)), 5, rank=3)
+    run.answer_all(random.Random(1))  # noqa: S311 - a game, not a secret
+    assert other.stream not in run.asked
+    big.is_halted = False
+    run.answer_all(random.Random(1))  # noqa: S311 - a game, not a secret
+    assert not run.asked
+
+
+def test_what_was_lost_from_the_shelf_is_read_again_and_answered_as_before() -> None:
+    run = Run(Room(cells=100, slots=1, shelf_bytes=0))
+    patient = run.ask(list(range(50)), 8, rank=3)
+    for _ in range(3):
+        run.step(0.01)
+    urgent = run.ask(list(range(200, 260)), 4, rank=0)
+    run.step(0.01)
+    assert (patient.seat, patient.shelved, patient.cached) == (None, None, 0)
+    assert urgent.seat is not None
+    run.answer_all(random.Random(1))  # noqa: S311 - a game, not a secret
+    assert run.happened["finished"] == 2
