@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import select
 import subprocess
 import sys
@@ -92,9 +93,17 @@ def say(**answer: object) -> None:
 
 
 def serve(answer: Callable[[Json], Json]) -> None:
-    """In the child: answer every line until the bench closes its end."""
-    for line in sys.stdin:
-        say(**answer(json.loads(line)))
+    """In the child: answer every line; ends the process when the bench has closed its end, in the midst of an answer too."""
+    lines = queue.SimpleQueue[str]()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        say(**answer(json.loads(lines.get())))
 
 
 def end_with_parent() -> None:
