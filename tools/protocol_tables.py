@@ -62,7 +62,7 @@ TABLES: Mapping[str, Sequence[type]] = {
     "operations": operations.OPERATIONS,
     "conversation": parts(operations.OPERATIONS),
     "state": events.STATES,
-    "content": events.CONTENTS,
+    "content": (*events.CONTENTS, *parts(events.CONTENTS)),
     "terminal": events.TERMINALS,
     "reports": parts(events.TERMINALS),
     "to-actor": (*actors.TO_ACTOR.values(), *parts(actors.TO_ACTOR.values())),

@@ -47,6 +47,7 @@ from inferd.messages.bounds import Blob
 from inferd.messages.control import Priority
 from inferd.messages.events import (
     AudioChunk,
+    Likely,
     Loading,
     Parked,
     Pulled,
@@ -55,6 +56,7 @@ from inferd.messages.events import (
     Resumed,
     TextDelta,
     ThinkingDelta,
+    TokenLogprob,
     ToolCallDelta,
     ToolCallStart,
     Usage,
@@ -96,6 +98,7 @@ __all__ = [
     "InvalidRequest",
     "KeyMissing",
     "KeyRejected",
+    "Likely",
     "LoadFailed",
     "Loading",
     "Loopback",
@@ -128,6 +131,7 @@ __all__ = [
     "TextBlock",
     "TextDelta",
     "ThinkingDelta",
+    "TokenLogprob",
     "ToolCall",
     "ToolCallDelta",
     "ToolCallStart",

@@ -20,6 +20,7 @@ from inferd.messages.events import (
     StopReason,
     TextDelta,
     ThinkingDelta,
+    TokenLogprob,
     ToolCallDelta,
     ToolCallStart,
     Usage,
@@ -52,6 +53,8 @@ class Reply:
     fallback_from: str | None = None
     warnings: tuple[str, ...] = ()
     """What was done differently from what was asked, one sentence each."""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """One for each token of the answer, if they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +83,14 @@ class Gathered:
         self._thinking: list[str] = []
         self._calls: dict[int, ToolCallStart] = {}
         self._arguments: dict[int, list[str]] = {}
+        self._logprobs: list[TokenLogprob] = []
 
     def add(self, event: object) -> None:
         """Take one event; those without content change nothing."""
         match event:
             case TextDelta():
                 self._text.append(event.text)
+                self._logprobs += event.logprobs
             case ThinkingDelta():
                 self._thinking.append(event.text)
             case ToolCallStart():
@@ -99,7 +104,13 @@ class Gathered:
             ToolCall(call.id, call.name, "".join(self._arguments.get(index, ())))
             for index, call in sorted(self._calls.items())
         )
-        return replace(reply, text="".join(self._text), thinking="".join(self._thinking), tool_calls=tuple(calls))
+        return replace(
+            reply,
+            text="".join(self._text),
+            thinking="".join(self._thinking),
+            tool_calls=tuple(calls),
+            logprobs=tuple(self._logprobs),
+        )
 
 
 def accumulate(stream: Iterable[GenerateEvent]) -> Reply:

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from inferd.messages.operations import Generate, Message
 from inferd_actors.engines.llama_cpp.sampling import (
     RANDOM_SEED,
+    Bias,
     Defaults,
     Draw,
     Greedy,
     MinP,
+    Nucleus,
     Penalties,
     Step,
     Temperature,
@@ -23,7 +25,7 @@ from inferd_actors.engines.llama_cpp.sampling import (
     plan,
 )
 
-ORDER = [Penalties, TopK, TopP, MinP, Temperature, Draw, Greedy]
+ORDER = [Bias, Penalties, TopK, TopP, Nucleus, MinP, Temperature, Draw, Greedy]
 
 
 def ask(**fields: Any) -> Generate:  # noqa: ANN401 - fields of the case
@@ -31,7 +33,7 @@ def ask(**fields: Any) -> Generate:  # noqa: ANN401 - fields of the case
 
 
 def planned(**fields: Any) -> tuple[Step, ...]:  # noqa: ANN401 - fields of the case
-    return plan(ask(**fields), Defaults(), chance=5)
+    return plan(ask(**fields), Defaults(), chance=5, vocabulary_size=49_152)
 
 
 def test_a_request_that_says_nothing_takes_the_defaults_and_the_given_chance() -> None:

@@ -126,7 +126,7 @@ def test_json_of_run_is_one_event_per_line_with_the_reply_last() -> None:
     result = invoke(client, "run", "--json", "echo", "hi")
     events = [json.loads(line) for line in result.stdout.splitlines()]
     assert events[0] == {"event": "queued", "position": 1, "reason": "busy", "eta_s": None}
-    assert events[1] == {"event": "text_delta", "text": "é\x1b"}
+    assert events[1] == {"event": "text_delta", "text": "é\x1b", "logprobs": []}
     assert events[2]["event"] == "done"
     assert events[2]["reply"]["text"] == "é\x1b"
     assert events[2]["reply"]["usage"] == {"prompt_tokens": 5, "completion_tokens": 1, "cached_tokens": 0}

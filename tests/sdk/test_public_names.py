@@ -13,7 +13,17 @@ NAMES = {
     "clients": {"AsyncClient", "Client", "AsyncInferenceHandle", "InferenceHandle", "GenerateOptions", "Priority"},
     "streams": {"AsyncLoopback", "AsyncReplyStream", "AsyncStream", "Loopback", "ReplyStream", "Stream"},
     "what is asked": {"AudioBlock", "Blob", "ImageBlock", "Message", "Prompt", "TextBlock", "ToolCall"},
-    "what is answered": {"App", "DaemonReport", "Done", "Model", "Process", "Reply", "accumulate"},
+    "what is answered": {
+        "App",
+        "DaemonReport",
+        "Done",
+        "Likely",
+        "Model",
+        "Process",
+        "Reply",
+        "TokenLogprob",
+        "accumulate",
+    },
     "events": {
         "AudioChunk",
         "GenerateEvent",

@@ -11,11 +11,14 @@ from inferd.errors import InvalidRequest, UnsupportedMode
 from inferd.messages.operations import Generate, Message, TextBlock
 
 
-def check(asked: Generate, model: str) -> None:
-    """Raise UnsupportedMode for the first field that asks for what is not done; `details["field"]` names it."""
+def check(asked: Generate, model: str, *, serves: frozenset[str] = frozenset()) -> None:
+    """Raise UnsupportedMode for the first field that asks for what is not done; `details["field"]` names it.
+
+    `serves`: of the fields that only some engines serve, those of this one.
+    """
     if asked.tool_choice == "required" and not asked.tools:
         raise InvalidRequest("tool_choice: `required` needs tools to choose from", details={"field": "tool_choice"})
-    for field in _beyond(asked):
+    for field in (one for one in _beyond(asked) if one not in serves):
         raise UnsupportedMode(
             f"{model} does not serve {field}: ask without it, or choose another model",
             details={"field": f"body.{field}", "model": model},

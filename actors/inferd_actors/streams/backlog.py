@@ -6,14 +6,25 @@ Covers: order, merging, sizes. Does not cover the window: `stream` says when som
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from inferd.messages.events import AudioChunk, Content, TextDelta, ThinkingDelta, ToolCallDelta, ToolCallStart, Usage
+from inferd.messages.events import (
+    AudioChunk,
+    Content,
+    TextDelta,
+    ThinkingDelta,
+    TokenLogprob,
+    ToolCallDelta,
+    ToolCallStart,
+    Usage,
+)
 
 MERGED_BYTES: Final = 64 * 1024
 """Longest delta that waiting text grows to, and how much may wait before the engine halts: some ten pages, minutes of a
 model's work, and a message that holds up nobody behind it."""
+LOGPROB_BYTES: Final = 48
+"""About what one token's probability takes on the wire."""
 
 
 @dataclass(slots=True)
@@ -24,13 +35,14 @@ class Run:
     index: int
     pieces: list[str]
     size_bytes: int
+    logprobs: list[TokenLogprob] = field(default_factory=list)
 
     def merged(self) -> Content:
         """Return them as one."""
         text = "".join(self.pieces)
         if self.kind is ToolCallDelta:
             return ToolCallDelta(self.index, text)
-        return ThinkingDelta(text) if self.kind is ThinkingDelta else TextDelta(text)
+        return ThinkingDelta(text) if self.kind is ThinkingDelta else TextDelta(text, tuple(self.logprobs))
 
     def takes(self, other: Run) -> bool:
         """Tell whether the other one can become a part of this one."""
@@ -70,6 +82,7 @@ class Backlog:
         last = self._waiting[-1] if self._waiting else None
         if isinstance(last, Run) and last.takes(run):
             last.pieces += run.pieces
+            last.logprobs += run.logprobs
             last.size_bytes += run.size_bytes
         else:
             self._waiting.append(run)
@@ -92,8 +105,9 @@ class Backlog:
 def _run_of(event: Content) -> Run | None:
     """Return what can grow; None for everything else."""
     match event:
-        case TextDelta(text):
-            return Run(TextDelta, 0, [text], len(text.encode()))
+        case TextDelta(text, logprobs):
+            size_bytes = len(text.encode()) + LOGPROB_BYTES * sum(1 + len(one.top) for one in logprobs)
+            return Run(TextDelta, 0, [text], size_bytes, list(logprobs))
         case ThinkingDelta(text):
             return Run(ThinkingDelta, 0, [text], len(text.encode()))
         case ToolCallDelta(index, text):

@@ -10,7 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from inferd.messages.bounds import Blob, Bytes, Count, Fraction, Length, Name, RateHz, Seconds, Seq, ShortText, Text
+from inferd.messages.bounds import (
+    Blob,
+    Bytes,
+    Count,
+    Fraction,
+    Length,
+    Name,
+    Range,
+    RateHz,
+    Seconds,
+    Seq,
+    ShortText,
+    Text,
+)
 from inferd.messages.reports import DaemonReport, Model
 
 CancelReason = Literal["app", "slow_reader", "disconnected", "shutdown", "unloaded", "starved_feed"]
@@ -77,11 +90,38 @@ class PullProgress:
 # --- content
 
 
+Logprob = Annotated[float, Range(-1e9, 0.0)]
+"""Natural logarithm of a probability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likely:
+    """A token that the model might have chosen. `text`: bytes that are no UTF-8 by themselves are U+FFFD."""
+
+    token: Count
+    text: Text
+    logprob: Logprob
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token of the answer, how likely the model found it before any sampling setting, and the likeliest in its place."""
+
+    token: Count
+    text: Text
+    logprob: Logprob
+    top: Annotated[tuple[Likely, ...], Length(0, 20)] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """The next piece of the answer; never a part of a UTF-8 character."""
+    """The next piece of the answer; never a part of a UTF-8 character.
+
+    `logprobs`, if they were asked for: of the tokens since the delta before; a last delta may have them and no text.
+    """
 
     text: Text
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

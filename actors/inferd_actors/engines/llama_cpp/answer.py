@@ -1,6 +1,7 @@
-"""One request of the llama.cpp engine on its way: prompt, sampler, text, counts, halts.
+"""One request of the llama.cpp engine on its way: its text, counts and halts.
 
-Covers: the state, what a token adds, how it ends. Does not cover decoding: `engine` drives it. It calls no library itself.
+Covers: the state, what a token adds, how it ends. Does not cover computing (`engine`) nor its place in the cache (`schedule`).
+It calls no library itself.
 """
 
 from __future__ import annotations
@@ -8,26 +9,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inferd.errors import ContextOverflow
-from inferd.messages.events import Finished, StopReason, TextDelta, Usage
+from inferd.messages.events import Finished, StopReason, TextDelta, TokenLogprob, Usage
 from inferd_actors.engines.text import TextStream
 
 if TYPE_CHECKING:
     from inferd.messages.operations import Generate
     from inferd_actors.engine import EngineEvent, Submission
-    from inferd_actors.engines.llama_cpp.runtime import Prepared
+    from inferd_actors.engines.llama_cpp.library import Sampler
+    from inferd_actors.engines.llama_cpp.sequences import Live
 
 
 class Answer:
     """A request from submit to its terminal event."""
 
-    def __init__(self, submission: Submission, asked: Generate) -> None:
+    def __init__(self, submission: Submission, asked: Generate, order: int) -> None:
         self.submission = submission
         self.asked = asked
-        self.prepared: Prepared | None = None
+        self.order = order
+        self.live: Live | None = None
+        """Its tokens; None until its prompt is prepared."""
+        self.sampler: Sampler | None = None
+        self.limit_tokens = 0
+        self.warnings: tuple[str, ...] = ()
         self.may_produce = True
         self.held = False
         self.completion_tokens = 0
         self._text = TextStream(asked.stop)
+        self._logprobs: list[TokenLogprob] = []
+        """Of tokens whose text is not shown yet."""
 
     @property
     def halted(self) -> bool:
@@ -36,31 +45,41 @@ class Answer:
 
     @property
     def usage(self) -> Usage:
-        """Tokens so far; a prompt counts once it is in the cache."""
-        read_tokens = self.prepared.read_tokens if self.prepared else 0
-        return Usage(prompt_tokens=read_tokens, completion_tokens=self.completion_tokens)
+        """Tokens so far; a prompt counts as far as it has been read."""
+        live = self.live
+        if live is None:
+            return Usage()
+        read_tokens = live.prompt_tokens if self.completion_tokens else min(live.cached, live.prompt_tokens)
+        return Usage(read_tokens, self.completion_tokens, min(live.reused, read_tokens))
 
-    def add(self, piece: bytes) -> tuple[list[EngineEvent], bool]:
+    def add(self, piece: bytes, logprob: TokenLogprob | None) -> tuple[list[EngineEvent], bool]:
         """Return the events of one more token, and whether it was the last: those of the end are then behind them."""
         self.completion_tokens += 1
+        if logprob is not None:
+            self._logprobs.append(logprob)
         shown = self._text.feed(piece)
-        events: list[EngineEvent] = [TextDelta(shown.text)] if shown.text else []
+        events: list[EngineEvent] = [self._delta(shown.text)] if shown.text else []
         if shown.stopped:
             return [*events, *self._close("stop_sequence")], True
-        if self.prepared and self.completion_tokens >= self.prepared.limit_tokens:
+        if self.completion_tokens >= self.limit_tokens:
             return [*events, *self.end("length")], True
         return events, False
 
     def end(self, reason: StopReason) -> list[EngineEvent]:
         """Return the events of the end: text kept back as a possible stop sequence, and the close."""
         rest = self._text.flush()
-        kept: list[EngineEvent] = [TextDelta(rest)] if rest else []
+        kept: list[EngineEvent] = [self._delta(rest)] if rest else []
         return [*kept, *self._close(reason)]
 
+    def _delta(self, text: str) -> TextDelta:
+        logprobs, self._logprobs = tuple(self._logprobs), []
+        return TextDelta(text, logprobs)
+
     def _close(self, reason: StopReason) -> list[EngineEvent]:
-        asked, warnings = self.submission, self.prepared.warnings if self.prepared else ()
-        finished = Finished(asked.model, reason, self.usage, asked.queue_s, asked.load_s, warnings)
-        return [self.usage, finished]
+        asked = self.submission
+        rest: list[EngineEvent] = [self._delta("")] if self._logprobs else []
+        finished = Finished(asked.model, reason, self.usage, asked.queue_s, asked.load_s, self.warnings)
+        return [*rest, self.usage, finished]
 
 
 def limit(asked: Generate, model: str, prompt_tokens: int, context_tokens: int) -> tuple[int, tuple[str, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,22 +14,15 @@ class Options:
 
     context_tokens: Annotated[int, Range(0, 10_000_000)] = 0
     """0: what the model was trained for, at most 4,096: its cache is allocated at once."""
+    slots: Annotated[int, Range(1, 128)] = 8
+    """Requests that are worked on at the same time; more of a higher class park lower ones."""
+    cache_tokens: Annotated[int, Range(0, 100_000_000)] = 0
+    """Cells of the one cache that all requests share; 0: two contexts."""
+    prefixes: Annotated[int, Range(0, 64)] = 4
+    """Requests that have ended whose tokens stay in the cache, for the next ones that begin alike."""
+    shelf_bytes: Annotated[int, Range(0, 2**50)] = 256 * 2**20
+    """Host memory for parked requests and for prefixes that left the cache."""
     threads: Annotated[int, Range(0, 1_024)] = 0
-    """0: one less than there are cores, see `computing_threads`."""
+    """0: as many as there are cores that others leave free, see `threads`; else so many, always."""
     gpu_layers: Annotated[int, Range(-1, 10_000)] = -1
     """Layers on the GPU; -1: all. Without a GPU, or in a build without one, nothing is moved."""
-
-    @property
-    def computing_threads(self) -> int:
-        """Return how many threads compute.
-
-        A thread per core is the fastest alone, and loses four fifths of its speed to one busy neighbour: llama.cpp's
-        threads wait for each other by spinning. On 2 cores, tokens/s: 2 threads 118 alone, 28 beside a neighbour; 1 thread
-        91 in both. Reading a prompt of 40 tokens beside several took 2 threads 2.2 s, alone 0.2 s.
-        """
-        return self.threads or max(1, _cores() - 1)
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

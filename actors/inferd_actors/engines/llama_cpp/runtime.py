@@ -1,73 +1,53 @@
-"""A loaded model with all that belongs to it: weights, cache, chat template.
+"""A loaded model ready to answer: what the loop computes with, put together once.
 
-Covers: loading in order, the numbers that the daemon is told, releasing. Does not cover requests: `engine`.
+Covers: loading in its steps, with progress, and what of it can fail. Does not cover requests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from inferd.errors import LoadFailed
 from inferd_actors.engine import Capacity
-from inferd_actors.engines.llama_cpp import library
-from inferd_actors.engines.llama_cpp.sampling import Defaults, Step, defaults_of
+from inferd_actors.engines.llama_cpp import library, machine
+from inferd_actors.engines.llama_cpp.options import Options
+from inferd_actors.engines.llama_cpp.sampling import Defaults, defaults_of
 from inferd_actors.engines.llama_cpp.template import ChatTemplate
 
 if TYPE_CHECKING:
     from inferd_actors.engine import OnProgress
-    from inferd_actors.engines.llama_cpp.options import Options
 
 BATCH_TOKENS: Final = 512
 """llama.cpp's physical batch; larger ones gain nothing on a CPU."""
 DEFAULT_CONTEXT_TOKENS: Final = 4_096
 """The cache is allocated at once: a model trained for 131,072 tokens would take gigabytes for a greeting."""
-SLOTS: Final = 1
-
-
-@dataclass(slots=True)
-class Prepared:
-    """A request once its prompt has been tokenized."""
-
-    prompt: library.Tokens
-    sampler: library.Sampler
-    limit_tokens: int
-    """Most tokens that the answer may have."""
-    warnings: tuple[str, ...] = ()
-    read_tokens: int = 0
-    """How much of the prompt is in the cache."""
-    latest: int = -1
-    """The token chosen last, not yet in the cache."""
+CONTEXTS: Final = 2
+"""The cache has room for so many whole contexts unless told otherwise: few requests fill theirs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What the loop computes with; all of it belongs to the loop's thread."""
+    """What the loop computes with. Context: the loop's thread alone; vocabulary and template: the preparing thread's too."""
 
     model: library.Model
     context: library.Context
     template: ChatTemplate | None
     """None: the file has none, so it is not a chat model."""
     defaults: Defaults
+    options: Options
     context_tokens: int
+    """Of one request."""
+    cells: int
+    """Of all together."""
 
     @property
     def capacity(self) -> Capacity:
         """What the daemon is told."""
-        return Capacity(SLOTS, False, self.context_tokens, self.model.memory_bytes(self.context_tokens))
-
-    def prepare(
-        self, prompt: library.Tokens, steps: Sequence[Step], limit_tokens: int, warnings: tuple[str, ...]
-    ) -> Prepared:
-        """Return a request ready to be read into the cache, which is emptied for it; its sampler is the caller's to close."""
-        self.context.forget(0)
-        return Prepared(prompt, library.Sampler(steps, len(self.model.vocabulary)), limit_tokens, warnings)
-
-    def compute(self, start: int, tokens: Sequence[int] | library.Tokens) -> int:
-        """Continue the sequence; return where the logits of the last token are."""
-        return self.context.decode([library.Row(0, start, tokens, wants_logits=True)])[0]
+        memory_bytes = self.model.memory_bytes(self.cells)
+        return Capacity(self.options.slots, True, self.context_tokens, memory_bytes)
 
     def close(self) -> None:
         """Release everything, in the library's order."""
@@ -92,25 +72,23 @@ def load(path: str, name: str, options: Options, on_progress: OnProgress, go_on:
         model = library.Model(path, gpu_layers=options.gpu_layers, on_progress=report)
         built.callback(model.close)
         context_tokens = _context_tokens(options.context_tokens, model.trained_tokens)
+        cells = max(context_tokens, options.cache_tokens or CONTEXTS * context_tokens)
         on_progress(0.9, "preparing the cache")
-        context = _context(model, context_tokens, options)
+        context = library.Context(
+            model,
+            cells=cells,
+            seats=options.slots + options.prefixes,
+            batch_tokens=min(BATCH_TOKENS, cells),
+            threads=options.threads or machine.cores(),
+        )
         built.callback(context.close)
         on_progress(0.95, "warming up")
         _warm_up(model, context)
-        runtime = Runtime(model, context, _template(model, name), defaults_of(model.metadata), context_tokens)
+        template, defaults = _template(model, name), defaults_of(model.metadata)
+        runtime = Runtime(model, context, template, defaults, options, context_tokens, cells)
         built.pop_all()
     on_progress(1.0, "ready")
     return runtime
-
-
-def _context(model: library.Model, context_tokens: int, options: Options) -> library.Context:
-    return library.Context(
-        model,
-        cells=context_tokens,
-        seats=1,
-        batch_tokens=BATCH_TOKENS,
-        threads=options.computing_threads,
-    )
 
 
 def _context_tokens(wanted: int, trained: int) -> int:
@@ -130,6 +108,5 @@ def _warm_up(model: library.Model, context: library.Context) -> None:
 def _template(model: library.Model, name: str) -> ChatTemplate | None:
     if model.template is None:
         return None
-    return ChatTemplate(
-        model.template, name=name, begin_text=model.vocabulary.begin_text, end_text=model.vocabulary.end_text
-    )
+    words = model.vocabulary
+    return ChatTemplate(model.template, name=name, begin_text=words.begin_text, end_text=words.end_text)

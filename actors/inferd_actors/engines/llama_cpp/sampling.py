@@ -1,7 +1,7 @@
 """How the next token is chosen: the plan of a sampler chain, made from a request and the model's defaults.
 
 Covers: which steps, in which order, with which numbers. Does not cover building them: that is `library`. Pure.
-The order is llama.cpp's own: penalties, top_k, top_p, min_p, temperature, draw. top_k stands early because it leaves
+The order is llama.cpp's own: bias, penalties, top_k, top_p, min_p, temperature, draw. top_k stands early because it leaves
 40 candidates of a whole vocabulary to the later steps, which sort.
 """
 
@@ -11,10 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from inferd.errors import InvalidRequest
 from inferd.messages.operations import Generate
 
 PENALTY_WINDOW_TOKENS: Final = 64
 """How many of the answer's latest tokens the three penalties look at: llama.cpp's `repeat_last_n`."""
+DIGITS: Final = 10
+"""No vocabulary has a token number of more."""
 GREEDY_BELOW: Final = 1e-6
 """Lower temperatures mean the likeliest token; dividing by them would pass the range of a 32-bit float."""
 RANDOM_SEED: Final = 2**32 - 1
@@ -32,6 +35,13 @@ class Penalties:
 
 
 @dataclass(frozen=True, slots=True)
+class Bias:
+    """Add to the logits of these tokens."""
+
+    of_tokens: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TopK:
     """Keep the k likeliest."""
 
@@ -41,6 +51,13 @@ class TopK:
 @dataclass(frozen=True, slots=True)
 class TopP:
     """Keep the likeliest that together reach probability p."""
+
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Nucleus:
+    """`TopP` of the whole vocabulary: found by partial selection, since sorting 49,000 tokens takes 2 to 5 ms (measured)."""
 
     p: float
 
@@ -71,7 +88,7 @@ class Greedy:
     """Choose the likeliest."""
 
 
-Step = Penalties | TopK | TopP | MinP | Temperature | Draw | Greedy
+Step = Bias | Penalties | TopK | TopP | Nucleus | MinP | Temperature | Draw | Greedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +123,29 @@ def _recommended(text: str | None, high: float, otherwise: float) -> float:
     return value if 0 <= value <= high else otherwise
 
 
-def plan(asked: Generate, defaults: Defaults, *, chance: int) -> tuple[Step, ...]:
-    """Return the steps of the chain, the last one choosing. `chance`: the seed when the request names none."""
+def plan(asked: Generate, defaults: Defaults, *, chance: int, vocabulary_size: int) -> tuple[Step, ...]:
+    """Return the steps of the chain, the last one choosing. `chance`: the seed when the request names none.
+
+    Raises InvalidRequest for a bias of something that is no token.
+    """
     temperature = defaults.temperature if asked.temperature is None else asked.temperature
-    penalties = _penalties(asked)
+    penalties = (*_bias(asked, vocabulary_size), *_penalties(asked))
     if temperature < GREEDY_BELOW:
         return (*penalties, Greedy())
     seed = min(chance if asked.seed is None else asked.seed, RANDOM_SEED - 1)
     return (*penalties, *_cuts(asked, defaults), Temperature(temperature), Draw(seed))
+
+
+def _bias(asked: Generate, vocabulary_size: int) -> tuple[Step, ...]:
+    of_tokens = []
+    for key, bias in (asked.logit_bias or {}).items():
+        if not (key.isascii() and key.isdecimal() and int(key[:DIGITS]) < vocabulary_size and len(key) <= DIGITS):
+            raise InvalidRequest(
+                f"logit_bias: {key[:32]!r} is no token of this model, which has 0 to {vocabulary_size - 1:,}",
+                details={"field": "body.logit_bias"},
+            )
+        of_tokens.append((int(key), bias))
+    return (Bias(tuple(of_tokens)),) if of_tokens else ()
 
 
 def _penalties(asked: Generate) -> tuple[Step, ...]:
@@ -131,7 +163,7 @@ def _cuts(asked: Generate, defaults: Defaults) -> tuple[Step, ...]:
     if top_k > 0:
         steps.append(TopK(top_k))
     if top_p < 1.0:
-        steps.append(TopP(top_p))
+        steps.append(TopP(top_p) if top_k > 0 else Nucleus(top_p))
     if min_p > 0.0:
         steps.append(MinP(min_p))
     return tuple(steps)

@@ -39,6 +39,7 @@ class Context:
         params.n_ctx = cells
         params.n_batch = params.n_ubatch = batch_tokens
         params.n_seq_max = seats
+        params.n_outputs_max = min(seats, batch_tokens)  # a row each; for every token of a batch it would be 100 MB
         params.kv_unified = True
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
@@ -72,7 +73,7 @@ class Context:
 
     def sample(self, sampler: Sampler, at: int) -> int:
         """Return the next token of the row whose logits are `at`, as `sampler` chooses it."""
-        return int(lib.llama_sampler_sample(sampler.handle, self._context, at))
+        return sampler.choose(self._context, at, self.logits(at))
 
     def logits(self, at: int) -> NDArray[np.float32]:
         """Return a row's logits, shape (vocabulary,): a view that the next decode overwrites."""

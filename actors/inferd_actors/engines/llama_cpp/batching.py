@@ -1,0 +1,182 @@
+"""Steps of several requests at once: seats settled, a batch computed, a token chosen for each.
+
+Covers: what a step does with the library, in the loop's thread. Decisions are `schedule`'s, `composition`'s and `threads`'.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from inferd.messages.events import Likely, Parked, Resumed, TokenLogprob
+from inferd_actors.engines.llama_cpp import library, machine, threads
+from inferd_actors.engines.llama_cpp.cache import Cache
+from inferd_actors.engines.llama_cpp.composition import Part, compose
+from inferd_actors.engines.llama_cpp.nucleus import log_probabilities
+from inferd_actors.engines.llama_cpp.pace import Pace
+from inferd_actors.engines.llama_cpp.runtime import BATCH_TOKENS
+from inferd_actors.engines.llama_cpp.schedule import Schedule
+from inferd_actors.engines.llama_cpp.shelf import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inferd_actors.engine import EngineEvent, StreamId
+    from inferd_actors.engines.llama_cpp.answer import Answer
+    from inferd_actors.engines.llama_cpp.runtime import Runtime
+    from inferd_actors.engines.llama_cpp.sampling import Step
+
+LOOK_S: Final = 0.25
+"""Between looks at the machine's cores: its counters tick every 10 ms, so a look tells a twenty-fifth of a core."""
+
+Batch = list[tuple["StreamId", "EngineEvent"]]
+
+
+class Batching:
+    """The requests that have a prompt, and the steps that answer them. Every method belongs to the loop's thread."""
+
+    def __init__(self, runtime: Runtime, counters: dict[str, float]) -> None:
+        options, can_trim = runtime.options, runtime.model.can_trim
+        self._runtime = runtime
+        self._counters = counters
+        self._pace = Pace()
+        self._schedule = Schedule(
+            slots=options.slots, prefixes=options.prefixes, cells=runtime.cells, can_trim=can_trim
+        )
+        self._cache = Cache(runtime.context, Shelf(options.shelf_bytes), can_trim=can_trim)
+        self._answers: dict[StreamId, Answer] = {}
+        self._ended: list[Answer] = []
+        self._cores = machine.cores()
+        self._threads = options.threads or self._cores
+        self._reading = machine.read() if not options.threads else None
+        counters["threads"] = self._threads
+
+    def add(self, answer: Answer, steps: Sequence[Step]) -> None:
+        """Take a request with its prompt."""
+        live = answer.live
+        if live is None:
+            raise ValueError("a request without its prompt")
+        answer.sampler = library.Sampler(steps, len(self._runtime.model.vocabulary))
+        self._answers[live.stream] = answer
+        self._schedule.add(live)
+
+    def flow(self, answer: Answer) -> None:
+        """Note whether a request has to wait."""
+        if answer.live is not None:
+            answer.live.is_halted = answer.halted
+
+    def drop(self, answer: Answer) -> None:
+        """Let go of a request; one that was never added is nothing."""
+        if self._answers.pop(answer.submission.stream, None) is None:
+            return
+        self._cache.carry_out(self._schedule.end(answer.submission.stream), self._schedule)
+        if answer.sampler is not None:
+            answer.sampler.close()
+
+    def take_ended(self) -> list[Answer]:
+        """Return those that have ended since the last call."""
+        ended, self._ended = self._ended, []
+        return ended
+
+    def step(self, now_s: float) -> Batch | None:
+        """Compute a step and return its events; None: there is nothing to compute. Blocks for as long as it takes."""
+        if not self._answers:
+            return None
+        batch = self._settle(now_s)
+        parts = compose(
+            self._schedule.seated,
+            self._pace,
+            batch_tokens=BATCH_TOKENS,
+            free_cells=self._schedule.cells.free,
+            now_s=now_s,
+        )
+        if not parts:
+            return batch or None
+        self._follow_machine(now_s)
+        for part, at in self._compute(parts):
+            answer = self._answers[part.live.stream]
+            batch += [(part.live.stream, event) for event in self._advance(answer, at)]
+        return batch
+
+    def _settle(self, now_s: float) -> Batch:
+        """Let the schedule move requests until it is content; return what they are told about that."""
+        had = {live.stream for live in self._schedule.seated}
+        while moves := self._schedule.decide(now_s):
+            self._cache.carry_out(moves, self._schedule)
+        batch: Batch = []
+        for live in self._schedule:
+            if live.seat is None and live.stream in had:
+                self._counters["parked"] += 1
+                batch.append((live.stream, Parked()))
+            elif live.seat is not None and live.stream not in had and live.is_parked:
+                live.is_parked = False
+                batch.append((live.stream, Resumed()))
+        return batch
+
+    def _compute(self, parts: Sequence[Part]) -> list[tuple[Part, int]]:
+        """Compute these parts; return those whose next token is due, with the place of their logits."""
+        rows = [
+            library.Row(
+                part.live.seat or 0,
+                part.live.cached,
+                part.live.tokens[part.live.cached : part.live.cached + part.n_tokens],
+                wants_logits=part.n_tokens == part.live.pending,
+            )
+            for part in parts
+        ]
+        read = sum(part.n_tokens for part in parts if part.live.is_reading)
+        written = sum(not part.live.is_reading for part in parts)
+        began_s = time.monotonic()
+        wanted = iter(self._runtime.context.decode(rows))
+        self._pace.measured(read_tokens=read, written_tokens=written, step_s=time.monotonic() - began_s)
+        self._counters["steps"] += 1
+        self._counters["prompt_tokens"] += read
+        for part in parts:
+            self._schedule.computed(part.live, part.n_tokens)
+        return [(part, next(wanted)) for part, row in zip(parts, rows, strict=True) if row.wants_logits]
+
+    def _advance(self, answer: Answer, at: int) -> list[EngineEvent]:
+        """Choose the next token of a request and return what that adds to its answer."""
+        live, sampler, vocabulary = answer.live, answer.sampler, self._runtime.model.vocabulary
+        if live is None or sampler is None:
+            raise ValueError("a request without its prompt")
+        token = self._runtime.context.sample(sampler, at)
+        if vocabulary.ends(token):
+            return self._end(answer, answer.end("stop"))
+        self._counters["completion_tokens"] += 1
+        live.tokens.append(token)
+        events, is_complete = answer.add(vocabulary.piece(token), self._logprob(answer, token, at))
+        return self._end(answer, events) if is_complete else events
+
+    def _logprob(self, answer: Answer, token: int, at: int) -> TokenLogprob | None:
+        if answer.asked.logprobs is None:
+            return None
+        found, top = log_probabilities(self._runtime.context.logits(at), token, answer.asked.logprobs)
+        piece = self._runtime.model.vocabulary.piece
+        return TokenLogprob(
+            token,
+            piece(token).decode(errors="replace"),
+            min(0.0, found),
+            tuple(Likely(one, piece(one).decode(errors="replace"), min(0.0, logprob)) for one, logprob in top),
+        )
+
+    def _end(self, answer: Answer, events: list[EngineEvent]) -> list[EngineEvent]:
+        if answer.live is not None:
+            self._counters["cached_tokens"] += answer.live.reused
+        self.drop(answer)
+        self._ended.append(answer)
+        return events
+
+    def _follow_machine(self, now_s: float) -> None:
+        """Compute with the threads that the work of others leaves room for."""
+        before = self._reading
+        if before is None or now_s < before.at_s + LOOK_S:
+            return
+        self._reading = now = machine.read()
+        if now is None:
+            return
+        chosen = threads.choose(before, now, cores=self._cores, current=self._threads)
+        if chosen != self._threads:
+            self._threads = chosen
+            self._counters["threads"] = chosen
+            self._runtime.context.set_threads(chosen)

@@ -1,0 +1,56 @@
+"""How much of a prompt has been computed before.
+
+Covers: who may reuse whose tokens, and the longest common prefix. Why salted: whether a prefix was there shows in the time to
+the first token, and eight tokens are enough to recognise another app's prompt (CVE-2025-46570). Pure.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from inferd_actors.engines.llama_cpp.sequences import Live, Prefix
+
+WORTH_TOKENS: Final = 8
+"""Fewer are computed faster than looked after: templates begin alike."""
+
+
+class Found(NamedTuple):
+    """A source and how many of its first tokens are wanted."""
+
+    source: Live | Prefix
+    n_tokens: int
+
+
+def longest(prompt: Live, sources: Iterable[Live | Prefix], *, whole_only: bool) -> Found | None:
+    """Return the source with the longest prefix of the prompt, None if none is worth it; the earlier of two equal ones.
+
+    The last token is always computed: its logits are wanted. `whole_only`: the cache cannot be cut, so a source serves only as
+    a whole.
+    """
+    best: Found | None = None
+    for source in sources:
+        count = min(common(prompt.tokens, source.tokens), len(prompt.tokens) - 1, _computed(source))
+        is_usable = count == _computed(source) if whole_only else True
+        if _may_reuse(prompt, source) and is_usable and count >= max(WORTH_TOKENS, best.n_tokens + 1 if best else 0):
+            best = Found(source, count)
+    return best
+
+
+def common(one: array[int], other: array[int]) -> int:
+    """Return the length of the longest common prefix."""
+    length = min(len(one), len(other))
+    differs = np.frombuffer(one, np.int32, length) != np.frombuffer(other, np.int32, length) if length else np.empty(0)
+    first = int(np.argmax(differs)) if length else 0
+    return first if length and differs[first] else length
+
+
+def _computed(source: Live | Prefix) -> int:
+    return source.cached if isinstance(source, Live) else len(source.tokens)
+
+
+def _may_reuse(prompt: Live, source: Live | Prefix) -> bool:
+    return prompt.salt == source.salt or (prompt.is_public and source.is_public)

@@ -1,0 +1,98 @@
+"""From a request to a prompt's tokens, in a thread of its own: a template may run for seconds, and nobody else shall wait.
+
+Covers: rendering, tokenizing, the fit into the context, the plan of the sampler. Does not cover computing: `engine`.
+"""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from inferd.errors import InferenceError, UnsupportedMode
+from inferd_actors.engine import StreamId
+from inferd_actors.engines.llama_cpp import sampling
+from inferd_actors.engines.llama_cpp.answer import limit, overflow
+from inferd_actors.engines.llama_cpp.library import Tokens
+
+if TYPE_CHECKING:
+    from inferd.messages.operations import Generate
+    from inferd_actors.engines.llama_cpp.runtime import Runtime
+
+LONGEST_PIECE_BYTES: Final = 256
+"""No tokenizer seen has a longer token; a text with more bytes than this for every token of the context is refused
+before it is tokenized, which takes a second for 8 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request whose prompt is known. `limit_tokens`: most tokens that the answer may have."""
+
+    stream: StreamId
+    prompt: Tokens
+    steps: tuple[sampling.Step, ...]
+    limit_tokens: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request that cannot be served."""
+
+    stream: StreamId
+    reason: InferenceError
+
+
+class Preparing:
+    """The thread. `done` takes what was made; `is_wanted` tells whether a stream still lives: both are called in it."""
+
+    def __init__(
+        self, runtime: Runtime, done: Callable[[Prepared | Refused], None], is_wanted: Callable[[StreamId], bool]
+    ) -> None:
+        self._runtime = runtime
+        self._done = done
+        self._is_wanted = is_wanted
+        self._asked: queue.SimpleQueue[tuple[StreamId, str, Generate] | None] = queue.SimpleQueue()
+        """Bounded by the requests that the engine admits."""
+        self._thread = threading.Thread(target=self._live, name="preparing", daemon=True)
+        self._thread.start()
+
+    def begin(self, stream: StreamId, model: str, asked: Generate) -> None:
+        """Prepare this request when its turn comes; never blocks."""
+        self._asked.put((stream, model, asked))
+
+    def close(self) -> None:
+        """End the thread, after the request that it works on."""
+        self._asked.put(None)
+        self._thread.join()
+
+    def _live(self) -> None:
+        while (item := self._asked.get()) is not None:
+            stream, model, asked = item
+            try:
+                made = self._made(stream, model, asked) if self._is_wanted(stream) else None
+            except InferenceError as refused:
+                self._done(Refused(stream, refused))
+            else:
+                if made:
+                    self._done(made)
+
+    def _made(self, stream: StreamId, model: str, asked: Generate) -> Prepared | None:
+        """Return the prompt and the plan; None if nobody wants them any more."""
+        runtime = self._runtime
+        if runtime.template is None:
+            raise UnsupportedMode(f"{model} has no chat template in its file: it is no chat model")
+        text = runtime.template.render(asked, model, lambda: self._is_wanted(stream))
+        if text is None:
+            return None
+        if len(text) > LONGEST_PIECE_BYTES * runtime.context_tokens:
+            raise overflow(model, len(text) // LONGEST_PIECE_BYTES, runtime.context_tokens)
+        words = runtime.model.vocabulary
+        begins = bool(words.begin_text) and text.startswith(words.begin_text)
+        prompt = words.tokenize(text, add_begin=not begins, marks=True)
+        limit_tokens, warnings = limit(asked, model, len(prompt), runtime.context_tokens)
+        plan = sampling.plan(asked, runtime.defaults, chance=secrets.randbits(32), vocabulary_size=len(words))
+        return Prepared(stream, prompt, plan, limit_tokens, warnings)

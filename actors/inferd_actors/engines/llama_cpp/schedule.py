@@ -1,0 +1,234 @@
+"""Who of the live requests has a seat in the cache, who waits, and what of the past is kept.
+
+Covers: seats, parking and resuming by class, cells, prefixes in the cache and on the shelf. Does not cover what a step computes
+(`composition`), the library, and texts. Pure: requests and moments in, moves out; one decision at a time, until there is none:
+1. cells run out for those who are seated: the oldest prefix leaves the cache, else the least urgent of them is parked
+2. the most urgent who waits needs a seat: the seat of the least urgent is taken, if that one is of a lower class or halted
+3. it needs cells: prefixes leave the cache, oldest first, then the least urgent of a lower class is parked, else it waits
+4. it is seated: with its own state, with the longest prefix that was computed before, or with nothing
+"""
+
+from __future__ import annotations
+
+import itertools
+from array import array
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from inferd_actors.engine import StreamId
+from inferd_actors.engines.llama_cpp.cells import Cells
+from inferd_actors.engines.llama_cpp.moves import Copy, Discard, Forget, Move, Restore, Save
+from inferd_actors.engines.llama_cpp.pace import LEAST_TOKENS
+from inferd_actors.engines.llama_cpp.prefixes import WORTH_TOKENS, Found, common, longest
+from inferd_actors.engines.llama_cpp.sequences import Live, Prefix
+
+SHELF_TOKENS: Final = 64
+"""Shorter prefixes are read again sooner than they are saved and restored."""
+SHELVED_PREFIXES: Final = 128
+"""More would make the search for one as long as a step."""
+
+
+class Schedule:
+    """The live requests of an engine with `slots` seats for them and `prefixes` more for what has ended.
+
+    `can_trim`: whether the cache can be cut, see `library.Model`. `context_tokens` of a request are at most `cells`.
+    """
+
+    def __init__(self, *, slots: int, prefixes: int, cells: int, can_trim: bool) -> None:
+        self.cells = Cells(cells)
+        self._slots = slots
+        self._prefixes = prefixes
+        self._can_trim = can_trim
+        self._keys = itertools.count(1)
+        self._free_seats = list(range(slots + prefixes))
+        self._live: dict[StreamId, Live] = {}
+        self._residents: OrderedDict[int, Prefix] = OrderedDict()
+        """By seat, the one used last at the end."""
+        self._shelved: OrderedDict[int, Prefix] = OrderedDict()
+        """By key, likewise."""
+
+    # --- what is told
+
+    def add(self, live: Live) -> None:
+        """Take a new request, which waits for a seat."""
+        self._live[live.stream] = live
+
+    def get(self, stream: StreamId) -> Live | None:
+        """Return a live request; None if it has ended."""
+        return self._live.get(stream)
+
+    def __iter__(self) -> Iterator[Live]:
+        return iter(self._live.values())
+
+    @property
+    def seated(self) -> list[Live]:
+        """Those that have a seat, in order of arrival."""
+        return [live for live in self._live.values() if live.seat is not None]
+
+    def end(self, stream: StreamId) -> list[Move]:
+        """Let a request go; what it has computed is kept for the next one that begins with it."""
+        live = self._live.pop(stream)
+        if live.shelved is not None:
+            return [Discard(live.shelved)]
+        return [] if live.seat is None else self._retire(live, live.seat)
+
+    def lost(self, seat: int) -> None:
+        """Its state could not be brought back: whoever sits there is read anew."""
+        self.cells.release(seat)
+        for live in self.seated:
+            if live.seat == seat:
+                live.cached = live.reused = 0
+
+    def dropped(self, keys: Sequence[int]) -> None:
+        """The shelf had no room for these: prefixes are forgotten, parked requests will be read anew."""
+        for key in keys:
+            self._shelved.pop(key, None)
+        for live in self._live.values():
+            if live.shelved in keys:
+                live.shelved, live.cached = None, 0
+
+    def computed(self, live: Live, count: int) -> None:
+        """Note that a step took `count` more of a request's tokens into the cache. Raises MemoryError: no cells for them."""
+        if live.seat is None:
+            raise ValueError(f"stream {live.stream} was computed without a seat")
+        self.cells.extend(live.seat, count)
+        live.cached += count
+
+    # --- deciding
+
+    def decide(self, now_s: float) -> list[Move]:
+        """Return the moves of the next decision, in order; none when all is well."""
+        seated = self.seated
+        if self._is_short(seated):
+            return self._relieve(seated, now_s)
+        waiting = [live for live in self._live.values() if live.seat is None and not live.is_halted]
+        if not waiting:
+            return []
+        first = min(waiting, key=lambda live: live.urgency(now_s))
+        if len(seated) >= self._slots:
+            return self._park_below(first, seated, now_s)
+        found = None if first.shelved is not None else self._found(first)
+        if self._wanted(first, found) > self.cells.free:
+            return self._evict_oldest(but=found) or self._park_below(first, seated, now_s)
+        if not self._free_seats:
+            return self._evict_oldest(but=None)
+        return self._seat(first, found, now_s)
+
+    def _is_short(self, seated: Sequence[Live]) -> bool:
+        """Tell whether the next steps of those who are seated may find no cells."""
+        reads = any(live.is_reading for live in seated)
+        return self.cells.free < len(seated) + (LEAST_TOKENS if reads else 0)
+
+    def _relieve(self, seated: Sequence[Live], now_s: float) -> list[Move]:
+        moves = self._evict_oldest(but=None)
+        if moves or len(seated) < 2:  # noqa: PLR2004 - one alone has the whole cache
+            return moves
+        return self._park(self._least_urgent(seated, now_s), now_s)
+
+    def _park_below(self, first: Live, seated: Sequence[Live], now_s: float) -> list[Move]:
+        """Take the seat of the least urgent, if that is fair; else nobody is moved."""
+        if not seated:
+            return []
+        least = self._least_urgent(seated, now_s)
+        is_lower = least.urgency(now_s)[0] > first.urgency(now_s)[0]
+        return self._park(least, now_s) if is_lower or least.is_halted else []
+
+    @staticmethod
+    def _least_urgent(seated: Sequence[Live], now_s: float) -> Live:
+        return max(seated, key=lambda live: (live.is_halted, live.urgency(now_s)))
+
+    def _found(self, first: Live) -> Found | None:
+        sources: list[Live | Prefix] = [*self.seated, *self._residents.values(), *self._shelved.values()]
+        return longest(first, sources, whole_only=not self._can_trim)
+
+    def _wanted(self, first: Live, found: Found | None) -> int:
+        """Return how many free cells the seating takes, and the reading after it."""
+        shared = found.n_tokens if found and found.source.seat is not None else 0
+        whole = found.source if found and found.source.seat is None and isinstance(found.source, Prefix) else None
+        return max(len(first.tokens) - shared, len(whole.tokens) if whole else 0) + 1
+
+    # --- seats
+
+    def _seat(self, first: Live, found: Found | None, now_s: float) -> list[Move]:
+        seat = self._free_seats.pop()
+        first.seat, first.seated_class, first.seated_s = seat, first.urgency(now_s)[0], now_s
+        if first.shelved is not None:
+            key, first.shelved = first.shelved, None
+            self.cells.extend(seat, first.cached)
+            return [Restore(key, seat, first.cached, is_parked=True)]
+        if found is None:
+            first.cached = 0
+            return []
+        source, count = found
+        first.cached = count
+        if not first.is_parked:
+            first.reused = count
+        if source.seat is not None:
+            self.cells.share(source.seat, seat, count)
+            if source.seat in self._residents:
+                self._residents.move_to_end(source.seat)
+            return [Copy(source.seat, seat, count)]
+        self.cells.extend(seat, count)
+        key = source.shelved or 0
+        self._shelved.move_to_end(key)
+        return [Restore(key, seat, count, is_parked=False)]
+
+    def _park(self, live: Live, now_s: float) -> list[Move]:
+        seat = live.seat
+        if seat is None:
+            raise ValueError(f"stream {live.stream} has no seat to leave")
+        live.seat, live.is_parked, live.waits_since_s = None, True, now_s
+        if live.cached >= WORTH_TOKENS:
+            live.shelved = next(self._keys)
+            return [Save(seat, live.shelved, is_parked=True), *self._leave(seat)]
+        live.cached = 0
+        return self._leave(seat)
+
+    def _leave(self, seat: int) -> list[Move]:
+        self.cells.release(seat)
+        self._free_seats.append(seat)
+        return [Forget(seat)]
+
+    # --- the past
+
+    def _retire(self, live: Live, seat: int) -> list[Move]:
+        """Keep what an ended request has computed, in place of what it begins with."""
+        tokens = array("i", live.tokens[: live.cached])
+        prefix = Prefix(tokens, live.salt, live.is_public, seat=seat)
+        alike = [one for one in self._residents.values() if one.salt == live.salt and one.is_public == live.is_public]
+        covered = [one for one in alike if common(tokens, one.tokens) == len(one.tokens) and self._can_trim]
+        is_known = any(common(tokens, one.tokens) == len(tokens) for one in alike if one not in covered)
+        if len(tokens) < WORTH_TOKENS or is_known or not self._prefixes:
+            return self._leave(seat)
+        moves: list[Move] = []
+        for one in covered:
+            moves += self._forget_resident(one)
+        self._residents[seat] = prefix
+        while len(self._residents) > self._prefixes:
+            moves += self._evict_oldest(but=None)
+        return moves
+
+    def _evict_oldest(self, *, but: Found | None) -> list[Move]:
+        """Take the prefix that was used longest ago out of the cache, onto the shelf if it is worth it."""
+        kept = but.source if but else None
+        prefix = next((one for one in self._residents.values() if one is not kept), None)
+        if prefix is None or prefix.seat is None:
+            return []
+        if len(prefix.tokens) < SHELF_TOKENS:
+            return self._forget_resident(prefix)
+        seat, key = prefix.seat, next(self._keys)
+        del self._residents[seat]
+        prefix.seat, prefix.shelved = None, key
+        self._shelved[key] = prefix
+        moves: list[Move] = [Save(seat, key, is_parked=False), *self._leave(seat)]
+        if len(self._shelved) > SHELVED_PREFIXES:
+            oldest, _ = self._shelved.popitem(last=False)
+            moves.append(Discard(oldest))
+        return moves
+
+    def _forget_resident(self, prefix: Prefix) -> list[Move]:
+        if prefix.seat is None:
+            return []
+        del self._residents[prefix.seat]
+        return self._leave(prefix.seat)

@@ -1,0 +1,37 @@
+"""How many threads compute, by what else the machine does.
+
+Covers: the decision. Why: ggml's threads wait for each other after every operation, so one that a neighbour keeps from its core
+holds up all: on two cores two threads lose four fifths of their speed beside one busy process, one thread loses nothing. Alone,
+one thread is half as fast. Readings: `machine`. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+LESS_ABOVE_CORES: Final = 0.5
+"""Work of others from which a core is left to them: half a core is what a process gets beside two threads that spin."""
+MORE_BELOW_CORES: Final = 0.3
+"""Work of others below which a core that was left is taken back: the gap keeps the count from swinging."""
+
+
+class Reading(NamedTuple):
+    """Since some moment in the past, in seconds: on all cores together."""
+
+    at_s: float
+    busy_s: float
+    """What anybody computed, or a hypervisor withheld."""
+    own_s: float
+    """What this process computed."""
+
+
+def choose(before: Reading, now: Reading, *, cores: int, current: int) -> int:
+    """Return the number of threads for the time to come. `cores`: those that this process may use."""
+    wall_s = now.at_s - before.at_s
+    if wall_s <= 0:
+        return current
+    others = max(0.0, (now.busy_s - before.busy_s) - (now.own_s - before.own_s)) / wall_s
+    at_most, at_least = int(cores - others + LESS_ABOVE_CORES), int(cores - others + MORE_BELOW_CORES)
+    if current > at_most:
+        return max(1, at_most)
+    return max(current, min(cores, at_least))
