@@ -66,6 +66,10 @@ class Child:
         self.tell(**order)
         return self.hear()
 
+    def signal(self, number: int) -> None:
+        """Send it a signal that its program knows."""
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """End it by SIGKILL, without waiting."""
         self._process.kill()
