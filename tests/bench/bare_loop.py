@@ -2,11 +2,12 @@
 
 `bare_loop.py FILE CELLS SEATS`. An order has `questions` (fields of a `Generate` each) and `threads`; all are answered at once:
 prompts in batches of 512 tokens, then a hand-made batch of one token for each. Prompts are rendered and tokenized before the
-clock starts; the sampler chains are the engine's for the same options.
+clock starts; the sampler chains are the engine's for the same options. SIGUSR1 ends the answers where they are.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from dataclasses import dataclass, field
@@ -51,15 +52,21 @@ class Loop:
             self._model.template or "", name=file, begin_text=self._words.begin_text, end_text=self._words.end_text
         )
         self._defaults = sampling.defaults_of(self._model.metadata)
+        self._goes_on = True
+        signal.signal(signal.SIGUSR1, self._break_off)
+
+    def _break_off(self, _number: int, _frame: object) -> None:
+        self._goes_on = False
 
     def answer(self, order: Json) -> Json:
         """Answer all questions of an order at once."""
         self._context.set_threads(order["threads"])
         asked = [wire.from_fields(fields, Generate) for fields in order["questions"]]
         sequences = [self._prepared(seat, question) for seat, question in enumerate(asked)]
+        self._goes_on = True
         asked_s = time.monotonic()
         self._read(sequences)
-        while live := [one for one in sequences if not one.ended_s]:
+        while self._goes_on and (live := [one for one in sequences if not one.ended_s]):
             self._step(live)
         for one in sequences:
             one.sampler.close()
@@ -76,7 +83,7 @@ class Loop:
 
     def _read(self, sequences: list[Sequence]) -> None:
         """Bring the prompts into the cache, as many together as a batch takes; each has its first token then."""
-        while waiting := [one for one in sequences if one.read_tokens < len(one.prompt)]:
+        while self._goes_on and (waiting := [one for one in sequences if one.read_tokens < len(one.prompt)]):
             rows, complete, room = list[Row](), list[Sequence](), BATCH_TOKENS
             for one in waiting:
                 count = min(room, len(one.prompt) - one.read_tokens)

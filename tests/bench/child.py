@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import select
 import subprocess
 import sys
@@ -65,6 +66,10 @@ class Child:
         self.tell(**order)
         return self.hear()
 
+    def signal(self, number: int) -> None:
+        """Send it a signal that its program knows."""
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """End it by SIGKILL, without waiting."""
         self._process.kill()
@@ -92,9 +97,17 @@ def say(**answer: object) -> None:
 
 
 def serve(answer: Callable[[Json], Json]) -> None:
-    """In the child: answer every line until the bench closes its end."""
-    for line in sys.stdin:
-        say(**answer(json.loads(line)))
+    """In the child: answer every line; ends the process when the bench has closed its end, in the midst of an answer too."""
+    lines = queue.SimpleQueue[str]()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        say(**answer(json.loads(lines.get())))
 
 
 def end_with_parent() -> None:

@@ -54,9 +54,9 @@ def llama(room: Room, *, threads: int | None = None) -> Iterator[Server]:
 
 
 @contextmanager
-def llama_cpp_python(room: Room) -> Iterator[Server]:
+def llama_cpp_python(room: Room, *, threads: int) -> Iterator[Server]:
     """Run llama-cpp-python's server; it answers one request at a time."""
-    settings = ["--n_ctx", str(room.context_tokens), "--n_threads", str(CORES), "--n_threads_batch", str(CORES)]
+    settings = ["--n_ctx", str(room.context_tokens), "--n_threads", str(threads), "--n_threads_batch", str(threads)]
     # Its default breaks off the running answer when another is asked for.
     settings += ["--interrupt_requests", "False", "--verbose", "False"]
     path = str(python_server.find_or_install())

@@ -8,6 +8,7 @@ Exit codes: 0 all goals met · 1 a goal was missed · 2 a bench did not run to i
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 import traceback
@@ -36,6 +37,9 @@ class Suite:
 
     def main(self) -> int:
         """Run what the command line asks for and return the exit code."""
+        signal.signal(
+            signal.SIGTERM, lambda _number, _frame: sys.exit(BROKE)
+        )  # else daemons and servers would outlive it
         sys.path += map(str, ELSEWHERE)
         import report
         from measure import MIN_PAIRS, Row

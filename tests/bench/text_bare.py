@@ -32,7 +32,7 @@ async def against_the_loop(streams: int, answer_tokens: int, goal: Goal, pairs: 
                 return (await bare(stories(WARM_UP, streams, TRIED_TOKENS), threads)).rate
 
             threads, found = await better_count(calibrate, CALIBRATIONS)
-            rows, notes = list[Row](), [f"bare loop of {streams}: {found}", STANDARD.note]
+            rows, notes = list[Row](), [f"bare loop of {streams}: tokens with {found}", STANDARD.note]
             for chain in CHAINS:
                 asked = partial(stories, streams=streams, max_tokens=answer_tokens, chain=chain)
                 taken = await alternate_awaited(partial(_ours, ask, asked), partial(_loop, bare, threads, asked), pairs)

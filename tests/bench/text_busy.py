@@ -65,4 +65,4 @@ async def _compare(ours: Ask, bare: Bare, server: Ask, streams: int, tokens: int
     return [
         ratio_row(f"busy: {streams} streamed / bare loop, better count", "tokens/s", to_loop, LOOP_GOAL),
         ratio_row(f"busy: {streams} streamed / llama-server", "tokens/s", to_server, SERVER_GOAL),
-    ], f"busy: bare loop of {streams}: {said}"
+    ], f"busy: bare loop of {streams}: tokens with {said}"

@@ -67,7 +67,10 @@ async def _run(pairs: int) -> tuple[list[Row], list[str]]:
     return [
         ratio_row(f"long prompt beside {STREAMS} streams / alone", "tokens/s", rates, PREFILL_GOAL),
         single_row(f"long prompt: longest gap of {STREAMS} streams in all pairs", "s", max(gaps), GAP_GOAL),
-    ], [f"long: median of the longest gaps {statistics.median(gaps):.3f} s; bare loop reads with {said}", ROOM.note]
+    ], [
+        f"long: median of the longest gaps {statistics.median(gaps):.3f} s; bare loop reads tokens with {said}",
+        ROOM.note,
+    ]
 
 
 def _stream(round_: int, stream: int) -> Question:

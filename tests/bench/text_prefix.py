@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import statistics
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
+from itertools import count
 from typing import Final
 
+from bare_side import better_count, thread_counts
 from measure import Goal, Row, alternate_awaited, ratio_row
 from ours import Room, app, service
 from questions import Question, long_prompt
@@ -22,8 +24,8 @@ from traffic import Ask, Heard, together
 APPS: Final = 8
 SHARED_TOKENS: Final = 1_500
 ROOM: Final = Room(context_tokens=2_048, slots=APPS, cache_tokens=16_384)
-WARM_UPS: Final = 2
-"""Rounds of all apps: the first reads the shared part, the second finds it."""
+CALIBRATIONS: Final = 3
+"""Rounds of all apps: in each but the first the shared part is in the cache."""
 GOAL: Final = Goal(1.0)
 
 
@@ -33,20 +35,26 @@ def run(pairs: int) -> tuple[list[Row], list[str]]:
 
 
 async def _run(pairs: int) -> tuple[list[Row], list[str]]:
-    with service(ROOM) as daemon, llama(ROOM) as server:
+    with service(ROOM) as daemon, ExitStack() as running:
+        servers = {threads: running.enter_context(llama(ROOM, threads=threads)).ask for threads in thread_counts()}
         async with AsyncExitStack() as stack:
             apps = [await stack.enter_async_context(app(daemon, f"bench-{number}")) for number in range(APPS)]
-            ours, theirs = partial(_round, apps), partial(_round, [server.ask] * APPS)
-            cold = [(await side(0))[0] for side in (ours, theirs)]
-            for number in range(1, WARM_UPS):
-                await ours(number), await theirs(number)
-            taken = await alternate_awaited(lambda at: ours(WARM_UPS + at), lambda at: theirs(WARM_UPS + at), pairs)
+
+            async def calibrate(threads: int) -> float:
+                return 1e3 / _median_ms(await _round([servers[threads]] * APPS, next(numbers)))
+
+            numbers = count()
+            threads, said = await better_count(calibrate, CALIBRATIONS)
+            ours, theirs = partial(_round, apps), partial(_round, [servers[threads]] * APPS)
+            cold = (await ours(next(numbers)))[0]
+            first = next(numbers)
+            await ours(first), await theirs(first)
+            taken = await alternate_awaited(lambda at: ours(first + 1 + at), lambda at: theirs(first + 1 + at), pairs)
     firsts = [(_median_ms(mine), _median_ms(its)) for mine, its in taken]
     tokens = {heard.prompt_tokens for mine, its in taken for heard in (*mine, *its)}
     told = (
-        f"prefix: prompts of {min(tokens):,} to {max(tokens):,} tokens; ours took {cold[0].first_s * 1e3:.0f} ms cold, "
-        f"llama-server {cold[1].first_s * 1e3:.0f} ms; it runs with --parallel {ROOM.slots} --ctx-size {ROOM.cache_tokens}, "
-        f"its own thread count and its prompt cache"
+        f"prefix: prompts of {min(tokens):,} to {max(tokens):,} tokens, ours took {cold.first_s * 1e3:.0f} ms cold; "
+        f"llama-server: --parallel {ROOM.slots} --ctx-size {ROOM.cache_tokens}, its prompt cache on, first tokens with {said}"
     )
     return [ratio_row(f"first token behind {SHARED_TOKENS:,} shared / llama-server", "ms", firsts, GOAL)], [
         told,

@@ -62,10 +62,13 @@ async def _compare(
     rates = [(mine.rate, theirs.rate) for mine, theirs in taken]
     gaps = [(mine.gap_p95_s * 1e3, theirs.gap_p95_s * 1e3) for mine, theirs in taken]
     counted = sum(mine.tokens for mine, _ in taken), sum(theirs.tokens for _, theirs in taken)
-    return [
-        ratio_row(f"{streams} streamed / llama-server", "tokens/s", rates, RATE_GOAL),
-        ratio_row(f"{streams} streamed / llama-server: p95 between tokens", "ms", gaps, GAP_GOAL),
-    ], f"llama-server, {streams} streamed: {said}; {counted[0]} tokens of ours and {counted[1]} of its in all pairs"
+    return (
+        [
+            ratio_row(f"{streams} streamed / llama-server", "tokens/s", rates, RATE_GOAL),
+            ratio_row(f"{streams} streamed / llama-server: p95 between tokens", "ms", gaps, GAP_GOAL),
+        ],
+        f"llama-server, {streams} streamed: tokens with {said}; {counted[0]} tokens of ours and {counted[1]} of its in all",
+    )
 
 
 async def _burst(ask: Ask, streams: int, tokens: int, number: int) -> Burst:
