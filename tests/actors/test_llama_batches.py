@@ -73,7 +73,8 @@ def test_voice_takes_a_seat_and_who_was_parked_goes_on_as_if_nothing_had_been(
     path: Path, alone: Alone, close: float, fields: Mapping[str, Any]
 ) -> None:
     with Rig(path, slots=2) as rig:
-        low = [rig.ask(text, priority="background", max_tokens=12, **fields) for text in TEXTS[:2]]
+        low = [rig.begin(TEXTS[0], deltas=2, priority="background", **fields)]
+        low.append(rig.ask_meanwhile(TEXTS[1], priority="background", **fields))
         rig.sink.hold(low, 2)
         spoken = rig.ask_meanwhile(TEXTS[2], priority="voice", **fields)
         rig.sink.let_go()
@@ -82,7 +83,7 @@ def test_voice_takes_a_seat_and_who_was_parked_goes_on_as_if_nothing_had_been(
         moves = [[event for event in rig.sink.events(one) if isinstance(event, Parked | Resumed)] for one in low]
     assert moves == [[], [Parked(), Resumed()]]
     for text, answer in zip(TEXTS, answers, strict=False):
-        assert distance(alone(text, max_tokens=12, **fields), answer) < close
+        assert distance(alone(text, **fields), answer) < close
 
 
 def test_requests_that_do_not_fit_at_once_are_answered_one_after_the_other(

@@ -43,8 +43,7 @@ def cancelled(rig: Rig, stream: StreamId) -> Cancelled:
 
 
 def test_a_cancel_while_it_is_written_tells_how_far_it_came(rig: Rig) -> None:
-    stream = rig.ask("Hello", max_tokens=200)
-    rig.sink.hold([stream], 5)
+    stream = rig.begin("Hello", max_tokens=200, deltas=5)
     end = cancelled(rig, stream)
     assert end.usage.completion_tokens == 5
     assert end.usage.prompt_tokens > 0
@@ -52,8 +51,7 @@ def test_a_cancel_while_it_is_written_tells_how_far_it_came(rig: Rig) -> None:
 
 def test_a_cancel_while_its_prompt_is_read(tiny_models: Mapping[str, Path]) -> None:
     with Rig(tiny_models["chat"], context_tokens=2_048) as rig:
-        writing = rig.ask("Hello", max_tokens=400)
-        rig.sink.hold([writing], 2)
+        writing = rig.begin("Hello", max_tokens=400, deltas=2)
         long = rig.ask_meanwhile("word " * 350)
         rig.sink.hold()
         end = cancelled(rig, long)
@@ -62,16 +60,14 @@ def test_a_cancel_while_its_prompt_is_read(tiny_models: Mapping[str, Path]) -> N
 
 
 def test_a_cancel_while_it_waits_for_a_seat(rig: Rig) -> None:
-    writing = rig.ask("Hello", max_tokens=200)
-    rig.sink.hold([writing], 2)
+    writing = rig.begin("Hello", max_tokens=200, deltas=2)
     waiting = rig.ask_meanwhile("And I?")
     assert cancelled(rig, waiting).usage.completion_tokens == 0
     assert rig.finished(writing).stop_reason == "length"
 
 
 def test_a_cancel_while_it_is_parked(rig: Rig) -> None:
-    low = rig.ask("Hello", priority="batch", max_tokens=200)
-    rig.sink.hold([low], 5)
+    low = rig.begin("Hello", priority="batch", max_tokens=200, deltas=5)
     spoken = rig.ask_meanwhile("Listen", priority="voice", max_tokens=200)
     written = len(rig.sink.deltas(low, 5))
     rig.sink.hold([spoken], 3)
@@ -81,8 +77,7 @@ def test_a_cancel_while_it_is_parked(rig: Rig) -> None:
 
 
 def test_a_cancel_while_it_is_halted_and_another_has_its_seat(rig: Rig) -> None:
-    halted = rig.ask("Hello", max_tokens=200)
-    rig.sink.hold([halted], 2)
+    halted = rig.begin("Hello", max_tokens=200, deltas=2)
     other = rig.ask_meanwhile("And I?", priority="background", max_tokens=200)
     rig.engine.grant(halted, may_produce=False)
     rig.sink.hold([other], 2)
@@ -94,8 +89,7 @@ def test_a_cancel_while_it_is_halted_and_another_has_its_seat(rig: Rig) -> None:
 def test_a_halted_request_gives_its_seat_to_others_and_goes_on_later(
     tiny_models: Mapping[str, Path], rig: Rig, *, by_app: bool
 ) -> None:
-    halted = rig.ask("Hello", max_tokens=60)
-    rig.sink.hold([halted], 3)
+    halted = rig.begin("Hello", max_tokens=60, deltas=3)
     other = rig.ask_meanwhile("And I?", priority="background")
     if by_app:
         rig.engine.pause(halted)
@@ -116,8 +110,7 @@ def test_a_halted_request_gives_its_seat_to_others_and_goes_on_later(
 
 def test_a_request_that_is_parked_without_a_shelf_is_read_again(tiny_models: Mapping[str, Path]) -> None:
     with Rig(tiny_models["chat"], slots=1, shelf_bytes=0) as rig:
-        low = rig.ask("Hello", priority="background", max_tokens=60)
-        rig.sink.hold([low], 10)
+        low = rig.begin("Hello", priority="background", max_tokens=60, deltas=10)
         spoken = rig.ask_meanwhile("Listen", priority="voice")
         rig.sink.let_go()
         rig.sink.whole(spoken)
@@ -130,8 +123,7 @@ def test_a_request_that_is_parked_without_a_shelf_is_read_again(tiny_models: Map
 
 def test_closing_ends_the_parked_and_the_halted_too(tiny_models: Mapping[str, Path]) -> None:
     with Rig(tiny_models["chat"], slots=1) as rig:
-        low = rig.ask("Hello", priority="batch", max_tokens=200)
-        rig.sink.hold([low], 2)
+        low = rig.begin("Hello", priority="batch", max_tokens=200, deltas=2)
         spoken = rig.ask_meanwhile("Listen", priority="voice", max_tokens=200)
         rig.sink.hold([spoken], 2)
         rig.engine.pause(spoken)

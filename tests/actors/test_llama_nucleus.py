@@ -14,10 +14,9 @@ from inferd_actors.engines.llama_cpp.sampling import Bias, Draw, MinP, Nucleus, 
 if absent := engines.missing("llama_cpp"):
     pytest.skip(f"not installed: {', '.join(absent)}", allow_module_level=True)
 
-from llama_cpp import llama_cpp as lib
-
 from inferd_actors.engines.llama_cpp.library import Sampler
 from inferd_actors.engines.llama_cpp.library import sampler as door
+from inferd_actors.engines.llama_cpp.library.binding import lib
 
 VOCABULARY = 5_000
 PLANS: list[tuple[Step, ...]] = [

@@ -56,8 +56,7 @@ def test_another_app_shares_a_prefix_if_both_say_so(
 
 
 def test_a_request_that_is_still_written_is_shared_too(rig: Rig) -> None:
-    writing = rig.ask(LONG + "First?", max_tokens=200)
-    rig.sink.hold([writing], 2)
+    rig.begin(LONG + "First?", max_tokens=200, deltas=2)
     second = rig.ask_meanwhile(LONG + "Second?")
     rig.sink.let_go()
     assert rig.cached(second) > len(LONG) // 2

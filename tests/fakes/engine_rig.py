@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -38,11 +37,22 @@ class HoldingSink(ListeningSink):
             self._holds.release()
             assert self._goes.acquire(timeout=PATIENCE_S), "nobody let the engine go on"
 
-    def hold(self, streams: Sequence[StreamId] = (), deltas: int = 0) -> None:
-        """Return when the engine is held: in the step after which each of these has so many deltas; it goes on until then."""
+    def hold_when(self, streams: Sequence[StreamId], deltas: int) -> None:
+        """Have the engine held in the step after which each of these has so many deltas; one that is held goes on until then.
+
+        Said before they are asked for, or while the engine is held: it may be faster otherwise.
+        """
         self._until = lambda: all(len(self._texts(stream)) >= deltas for stream in streams)
         if self._is_held:
             self.let_go()
+
+    def hold(self, streams: Sequence[StreamId] = (), deltas: int = 0) -> None:
+        """As `hold_when`, and return when it is held."""
+        self.hold_when(streams, deltas)
+        self.held()
+
+    def held(self) -> None:
+        """Return when the engine is held."""
         assert self._holds.acquire(timeout=PATIENCE_S), "the engine did not come so far"
         self._is_held = True
 
@@ -58,8 +68,8 @@ class Rig:
     def __init__(self, path: Path, **options: str | float | bool) -> None:
         self.sink = HoldingSink()
         self.engine = LlamaCpp(self.sink)
-        self._numbers = count(1)
-        chosen = {"context_tokens": CONTEXT_TOKENS, "slots": 4, **options}
+        self._n_asked = 0
+        chosen = {"context_tokens": CONTEXT_TOKENS, "slots": 4, "threads": 1, **options}
         self.capacity = self.engine.load(str(path), chosen, lambda done, phase: None)
 
     def __enter__(self) -> Self:
@@ -82,8 +92,16 @@ class Rig:
         chosen = {"max_tokens": 24, "temperature": 0.0, "logprobs": 2, **fields}
         talk = (Message("user", text),) if isinstance(text, str) else text
         asked = Generate(talk, **chosen)
-        stream = StreamId(next(self._numbers))
+        self._n_asked += 1
+        stream = StreamId(self._n_asked)
         self.engine.submit(Submission(stream, "me/model:1", asked, priority, salt, 0.0, 0.0))
+        return stream
+
+    def begin(self, text: str, *, deltas: int, **fields: Any) -> StreamId:  # noqa: ANN401 - as `ask`
+        """Begin an answer, and return when the engine is held in the step after which it has so many deltas."""
+        self.sink.hold_when([StreamId(self._n_asked + 1)], deltas)
+        stream = self.ask(text, **fields)
+        self.sink.held()
         return stream
 
     def ask_meanwhile(self, text: str, **fields: Any) -> StreamId:  # noqa: ANN401 - as `ask`

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.util import find_spec
-from types import ModuleType
+from importlib.util import find_spec, module_from_spec
 from typing import Any
 
 
 def _bindings() -> Any:  # noqa: ANN401 - a module of ctypes functions
     if "llama_cpp" not in sys.modules:
         found = find_spec("llama_cpp")
-        if found is None or found.submodule_search_locations is None:
+        if found is None:
             raise ImportError("llama_cpp is not installed", name="llama_cpp")
-        package = ModuleType("llama_cpp")
-        package.__spec__, package.__path__ = found, list(found.submodule_search_locations)
-        sys.modules["llama_cpp"] = package
+        sys.modules["llama_cpp"] = module_from_spec(found)  # not run; with its spec, so that it is still found later
     return import_module("llama_cpp.llama_cpp")
 
 
