@@ -14,10 +14,8 @@ from typing import Final
 
 from inferd.messages.events import Terminal
 from inferd_actors.engine import StreamId, Submission
+from inferd_actors.stacks import start_deep
 
-STACK_BYTES: Final = 256 * 2**20
-"""Address space for each thread. llama.cpp matches some texts by recursion, 350 bytes of stack for each character without a
-break: 8 MiB, the usual size, ended the process at 30,000 characters of base64 with the tokenizer of deepseek-llm."""
 STOPPING_S: Final = 2.0
 """For a thread to finish when all is to end; the process ends anyway."""
 
@@ -40,12 +38,7 @@ class Workers:
 
     def start(self) -> None:
         """Begin, on deep stacks."""
-        usual_bytes = threading.stack_size(STACK_BYTES)
-        try:
-            for thread in self._threads:
-                thread.start()
-        finally:
-            threading.stack_size(usual_bytes)
+        start_deep(self._threads)
 
     def put(self, submission: Submission) -> None:
         """Have a request computed; answered by a result in any case."""

@@ -18,14 +18,15 @@ from inferd_actors.engines.llama_cpp import sampling
 from inferd_actors.engines.llama_cpp.answer import limit, overflow
 from inferd_actors.engines.llama_cpp.library import Tokens
 from inferd_actors.engines.llama_cpp.prompt import prompt_of
+from inferd_actors.stacks import start_deep
 
 if TYPE_CHECKING:
     from inferd.messages.operations import Generate
     from inferd_actors.engines.llama_cpp.runtime import Runtime
 
-LONGEST_PIECE_BYTES: Final = 256
-"""No tokenizer seen has a longer token; a text with more bytes than this for every token of the context is refused
-before it is tokenized, which takes a second for 8 MB."""
+LONGEST_PIECE_BYTES: Final = 1_024
+"""No tokenizer seen has a longer token (some have one of 512 spaces); a text with more bytes than this for every token of
+the context is refused before it is tokenized, which takes a second for 8 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Preparing:
         self._asked: queue.SimpleQueue[tuple[StreamId, str, Generate] | None] = queue.SimpleQueue()
         """Bounded by the requests that the engine admits."""
         self._thread = threading.Thread(target=guard, args=(self._live,), name="preparing", daemon=True)
-        self._thread.start()
+        start_deep([self._thread])
 
     def begin(self, stream: StreamId, model: str, asked: Generate) -> None:
         """Prepare this request when its turn comes; never blocks."""
