@@ -27,6 +27,7 @@ def lives(described: list[tuple[int, int, int, int, bool]]) -> list[Live]:
         computed = len(tokens) - 1 if written else min(cached, prompt - 1)
         live = Live(StreamId(order), rank, "a", False, tokens, prompt, order, 0.0, seat=order, cached=computed)
         live.is_halted, live.seated_class = is_halted, rank
+        live.added_s, live.begun_s = 2.0, 1.0 if written else 0.0  # every prompt came after the answers had begun
         made.append(live)
     return made
 
@@ -68,6 +69,23 @@ def test_prompts_are_read_in_order_of_their_classes() -> None:
     seated = lives([(3, 200, 0, 0, False), (1, 5, 0, 0, False), (2, 200, 0, 0, False)])
     parts = compose(seated, Pace(), batch_tokens=100, free_cells=512, now_s=0.0)
     assert [(part.live.rank, part.n_tokens) for part in parts] == [(1, 5), (2, 95)]
+
+
+def written_beside(writer: tuple[int, float], reader: tuple[int, float], pending: int) -> bool:
+    """Tell whether an answer goes on beside a prompt. Writer: class, when it began; reader: class, when it came."""
+    seated = lives([(writer[0], 10, 9, 1, False), (reader[0], pending, 0, 0, False)])
+    seated[0].begun_s, seated[1].added_s = writer[1], reader[1]
+    parts = compose(seated, Pace(), batch_tokens=512, free_cells=512, now_s=0.0)
+    assert seated[1] in [part.live for part in parts]
+    return seated[0] in [part.live for part in parts]
+
+
+def test_an_answer_that_has_just_begun_waits_a_moment_for_prompts_that_came_with_its_own() -> None:
+    assert not written_beside((1, 5.0), (1, 4.0), 100)
+    assert written_beside((1, 5.0), (1, 6.0), 100), "it came later: an answer that runs is not held up"
+    assert written_beside((1, 5.0), (1, 4.0), 5_000), "a long prompt holds nobody up"
+    assert written_beside((1, 5.0), (2, 4.0), 100), "nor does one of a lower class"
+    assert written_beside((VOICE, 5.0), (1, 4.0), 100), "and voice waits for nobody"
 
 
 @given(STEPS, st.floats(0, 1), st.integers(0, 8))

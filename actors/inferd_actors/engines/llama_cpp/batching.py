@@ -49,6 +49,7 @@ class Batching:
         self._cores = machine.cores()
         self._threads = options.threads or self._cores
         self._reading = machine.read() if not options.threads else None
+        self._was_idle = True
         counters["threads"] = self._threads
 
     def add(self, answer: Answer, steps: Sequence[Step]) -> None:
@@ -81,6 +82,7 @@ class Batching:
     def step(self, now_s: float) -> Batch | None:
         """Compute a step and return its events; None: there is nothing to compute. Blocks for as long as it takes."""
         if not self._answers:
+            self._was_idle = True
             return None
         batch = self._settle(now_s)
         parts = compose(
@@ -144,6 +146,8 @@ class Batching:
         if vocabulary.ends(token):
             return self._end(answer, answer.end("stop"))
         self._counters["completion_tokens"] += 1
+        if not answer.completion_tokens:
+            live.begun_s = time.monotonic()
         live.tokens.append(token)
         events, is_complete = answer.add(vocabulary.piece(token), self._logprob(answer, token, at))
         return self._end(answer, events) if is_complete else events
@@ -170,10 +174,11 @@ class Batching:
     def _follow_machine(self, now_s: float) -> None:
         """Compute with the threads that the work of others leaves room for."""
         before = self._reading
-        if before is None or now_s < before.at_s + LOOK_S:
+        if before is None or (now_s < before.at_s + LOOK_S and not self._was_idle):
             return
         self._reading = now = machine.read()
-        if now is None:
+        if now is None or self._was_idle:  # what others did while there was no work here is not what they do beside it
+            self._was_idle = False
             return
         chosen = threads.choose(before, now, cores=self._cores, current=self._threads)
         if chosen != self._threads:

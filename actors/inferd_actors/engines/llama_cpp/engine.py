@@ -187,6 +187,7 @@ class LlamaCpp(Desk):
             answer.order,
             time.monotonic(),
             is_halted=answer.halted,
+            added_s=time.monotonic(),
         )
         answer.limit_tokens, answer.warnings = made.limit_tokens, made.warnings
         self._batching.add(answer, made.steps)

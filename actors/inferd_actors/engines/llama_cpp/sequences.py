@@ -45,6 +45,9 @@ class Live:
     """The app reads too slowly, or asked to pause."""
     shelved: int | None = None
     """Key of its state on the shelf."""
+    added_s: float = 0.0
+    begun_s: float = 0.0
+    """When it came, and when its first token did; 0: not yet."""
     seated_class: int = 0
     seated_s: float = 0.0
     """The class that waiting had earned it when it was seated, and when that was."""
