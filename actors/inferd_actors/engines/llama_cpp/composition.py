@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 from inferd_actors.engines.llama_cpp.pace import ALONE_GAP_S, GAP_S, VOICE_GAP_S, Pace
 from inferd_actors.engines.llama_cpp.sequences import VOICE, Live
 
-TOGETHER_S: Final = 2.0
+TOGETHER_S: Final = 3.0
 """Longest reading of prompts for which answers that began meanwhile wait after their first token. Sixteen prompts of 40 tokens
-that come at once take so long on two cores; whoever reads them all first shows the first token only then."""
+that come at once take nearly so long on two cores; whoever reads them all first shows the first token only then."""
 
 
 class Part(NamedTuple):
