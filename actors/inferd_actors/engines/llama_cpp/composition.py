@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from inferd_actors.engines.llama_cpp.pace import ALONE_GAP_S, GAP_S, VOICE_GAP_S, Pace
+from inferd_actors.engines.llama_cpp.pace import ALONE_GAP_S, GAP_S, LEAST_TOKENS, VOICE_GAP_S, Pace
 from inferd_actors.engines.llama_cpp.sequences import VOICE, Live
 
 TOGETHER_S: Final = 3.0
@@ -40,7 +40,11 @@ def compose(seated: Sequence[Live], pace: Pace, *, batch_tokens: int, free_cells
     parts = [Part(live, 1) for live in writing[: min(batch_tokens, free_cells)]]
     room = min(batch_tokens, free_cells) - len(parts)
     gap_s = ALONE_GAP_S if not writing else VOICE_GAP_S if any(live.rank == VOICE for live in writing) else GAP_S
-    room = min(room, pace.chunk_tokens(gap_s, len(writing)))
+    most, room = room, min(room, pace.chunk_tokens(gap_s, len(writing)))
+    if reading and reading[0].pending <= min(most, room + LEAST_TOKENS):
+        room = max(
+            room, reading[0].pending
+        )  # a rest of less than a tile takes longer by itself: 2 s behind 4,000 tokens
     for live in reading:
         if room > 0:
             count = min(live.pending, room)
