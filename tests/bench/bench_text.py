@@ -1,4 +1,4 @@
-"""Text under load against what else could serve it: `bench_text.py [--only NAME]… [--pairs N]`, about 20 minutes on two cores.
+"""Text under load against what else could serve it: `bench_text.py [--only NAME]… [--pairs N]`, about 28 minutes on two cores.
 
 Against the bare llama.cpp loop, llama-server and llama-cpp-python's server, one load generator for all (`traffic`). The first
 run builds llama-server, which takes minutes. Each bench is a module `text_NAME`; see `suite` for what they return and for the
