@@ -43,7 +43,11 @@ LONG = " " * 2_000_000
 def daemon(starter_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     page = tmp_path_factory.mktemp("files") / "page.gguf"
     page.write_text("<html>not found</html>")
-    with running(CONFIG.format(file=starter_store.path(curated().starter), page=page)) as process:
+    config = CONFIG.format(file=starter_store.path(curated().starter), page=page)
+    empty = {
+        "INFERD_MODELS_DIR": str(tmp_path_factory.mktemp("models"))
+    }  # whoever runs this may have pulled the starter
+    with running(config, environment=empty) as process:
         yield process
 
 
