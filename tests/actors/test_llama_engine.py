@@ -16,6 +16,7 @@ from inferd.messages.operations import Generate, Message
 from inferd_actors import engines
 from inferd_actors.engine import Engine, StreamId, Submission
 from inferd_actors.engines.llama_cpp.answer import limit
+from inferd_actors.engines.llama_cpp.runtime import BATCH_TOKENS
 from inferd_daemon.catalogue import curated
 from inferd_daemon.store import Store
 
@@ -193,8 +194,8 @@ def test_a_prompt_of_several_chunks_is_read_whole(rig: Rig, starter: Path) -> No
     text = "word " * 600
     end = rig.sink.whole(rig.ask(1, text, max_tokens=2))[-1]
     assert isinstance(end, Finished)
-    assert 600 < end.usage.prompt_tokens < 700
-    assert rig.engine.stats()["steps"] >= 5
+    assert BATCH_TOKENS < end.usage.prompt_tokens < 700
+    assert rig.engine.stats()["steps"] >= 3  # two chunks at least, the second with the first token; and the second token
 
 
 def test_a_prompt_far_past_the_context_is_refused_without_being_tokenized(rig: Rig, starter: Path) -> None:

