@@ -36,8 +36,8 @@ def _live(spec: ActorSpec) -> None:
     """Serve, then end the process: one that lost its line must not look alive."""
     code = 1
     try:
-        if not spec.gpu_share:
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # Ray hides no GPU from an actor that was given none
+        if spec.kind != "model":
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # half a GiB of a GPU, only for having seen it
         _serve(spec)
         code = 0
     except BaseException:  # noqa: BLE001 - told here, then the process ends

@@ -43,7 +43,7 @@ class Pair:
         self.can_trim = model.can_trim
         self.true = open_context(model)
         self.fake = CacheModel(total=CELLS, seats=SEATS, can_trim=model.can_trim)
-        self.states: list[tuple[bytearray, bytearray]] = []
+        self.states: list[tuple[memoryview, memoryview]] = []
 
     def decode(self, seat: int, tokens: list[int]) -> np.ndarray[tuple[int], np.dtype[np.float32]] | None:
         start = self.fake.length(seat)

@@ -86,7 +86,7 @@ def test_the_shelf_s_budget_is_never_passed_and_prefixes_leave_first(
             kept.pop(key, None)
         elif key not in kept:
             kept[key] = (size, is_parked)
-            for gone in shelf.put(key, bytearray(size), is_parked=is_parked):
+            for gone in shelf.put(key, memoryview(bytes(size)), is_parked=is_parked):
                 prefixes = [one for one, (_, parked) in kept.items() if not parked]
                 assert gone == (prefixes or list(kept))[0]
                 assert sum(size for size, _ in kept.values()) > budget
@@ -96,5 +96,5 @@ def test_the_shelf_s_budget_is_never_passed_and_prefixes_leave_first(
 
 def test_a_state_larger_than_the_whole_budget_is_dropped_itself() -> None:
     shelf = Shelf(10)
-    assert shelf.put(1, bytearray(11), is_parked=True) == [1]
+    assert shelf.put(1, memoryview(bytes(11)), is_parked=True) == [1]
     assert (shelf.get(1), shelf.used_bytes) == (None, 0)

@@ -195,7 +195,7 @@ def test_a_prompt_of_several_chunks_is_read_whole(rig: Rig, starter: Path) -> No
     end = rig.sink.whole(rig.ask(1, text, max_tokens=2))[-1]
     assert isinstance(end, Finished)
     assert BATCH_TOKENS < end.usage.prompt_tokens < 700
-    assert rig.engine.stats()["steps"] >= 3  # two chunks at least, the second with the first token; and the second token
+    assert rig.engine.stats()["steps"] >= 3  # two chunks, the later one with the first token, and the second token
 
 
 def test_a_prompt_far_past_the_context_is_refused_without_being_tokenized(rig: Rig, starter: Path) -> None:

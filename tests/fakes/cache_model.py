@@ -143,10 +143,10 @@ class CacheModel:
     def forget(self, seat: int) -> None:
         self.trim(seat, 0)
 
-    def save(self, seat: int) -> bytearray:
-        return bytearray(array.array("q", [*self._tokens[seat], *self._values[seat]]).tobytes())
+    def save(self, seat: int) -> memoryview:
+        return memoryview(array.array("q", [*self._tokens[seat], *self._values[seat]]).tobytes())
 
-    def restore(self, seat: int, state: bytearray) -> bool:
+    def restore(self, seat: int, state: memoryview) -> bool:
         kept = array.array("q", bytes(state)).tolist()
         count = len(kept) // 2
         if self._cells[seat]:

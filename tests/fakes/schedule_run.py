@@ -57,7 +57,13 @@ class Run:
         self.room = room
         seats = room.slots + room.prefixes
         self.model = CacheModel(total=room.cells, seats=seats, can_trim=room.can_trim)
-        self.schedule = Schedule(slots=room.slots, prefixes=room.prefixes, cells=room.cells, can_trim=room.can_trim)
+        self.schedule = Schedule(
+            slots=room.slots,
+            prefixes=room.prefixes,
+            cells=room.cells,
+            can_trim=room.can_trim,
+            saves=room.shelf_bytes > 0,
+        )
         self.shelf = Shelf(room.shelf_bytes)
         self._cache = Cache(cast("Context", self.model), self.shelf, can_trim=room.can_trim)
         self._pace = Pace()

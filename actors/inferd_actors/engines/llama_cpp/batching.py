@@ -14,7 +14,6 @@ from inferd_actors.engines.llama_cpp.cache import Cache
 from inferd_actors.engines.llama_cpp.composition import Part, compose
 from inferd_actors.engines.llama_cpp.nucleus import log_probabilities
 from inferd_actors.engines.llama_cpp.pace import Pace
-from inferd_actors.engines.llama_cpp.runtime import BATCH_TOKENS
 from inferd_actors.engines.llama_cpp.schedule import Schedule
 from inferd_actors.engines.llama_cpp.shelf import Shelf
 
@@ -41,15 +40,21 @@ class Batching:
         self._counters = counters
         self._pace = Pace()
         self._schedule = Schedule(
-            slots=options.slots, prefixes=options.prefixes, cells=runtime.cells, can_trim=can_trim
+            slots=options.slots,
+            prefixes=options.prefixes,
+            cells=runtime.cells,
+            can_trim=can_trim,
+            saves=options.shelf_bytes > 0 and not (runtime.model.is_offloaded and can_trim),
         )
         self._cache = Cache(runtime.context, Shelf(options.shelf_bytes), can_trim=can_trim)
         self._answers: dict[StreamId, Answer] = {}
-        self._ended: list[Answer] = []
+        self.ended: list[Answer] = []
+        """In the last step."""
         self._cores = machine.cores()
         self._threads = options.threads or self._cores
         self._reading = machine.read() if not options.threads else None
         self._was_idle = True
+        runtime.context.set_threads(self._threads)
         counters["threads"] = self._threads
 
     def add(self, answer: Answer, steps: Sequence[Step]) -> None:
@@ -74,10 +79,11 @@ class Batching:
         if answer.sampler is not None:
             answer.sampler.close()
 
-    def take_ended(self) -> list[Answer]:
-        """Return those that have ended since the last call."""
-        ended, self._ended = self._ended, []
-        return ended
+    def release(self) -> None:
+        """Let go of those that have ended, once that is said: to keep what they computed takes milliseconds."""
+        for answer in self.ended:
+            self.drop(answer)
+        self.ended.clear()
 
     def step(self, now_s: float) -> Batch | None:
         """Compute a step and return its events; None: there is nothing to compute. Blocks for as long as it takes."""
@@ -88,7 +94,7 @@ class Batching:
         parts = compose(
             self._schedule.seated,
             self._pace,
-            batch_tokens=BATCH_TOKENS,
+            batch_tokens=self._runtime.batch_tokens,
             free_cells=self._schedule.cells.free,
             now_s=now_s,
         )
@@ -167,8 +173,7 @@ class Batching:
     def _end(self, answer: Answer, events: list[EngineEvent]) -> list[EngineEvent]:
         if answer.live is not None:
             self._counters["cached_tokens"] += answer.live.reused
-        self.drop(answer)
-        self._ended.append(answer)
+        self.ended.append(answer)
         return events
 
     def _follow_machine(self, now_s: float) -> None:

@@ -77,8 +77,8 @@ class LlamaCpp(Desk):
         except BaseException as reason:  # noqa: BLE001 - whoever waits for the load is told, whatever it was
             ready.set_exception(reason)
             return
-        self._batching = Batching(runtime, self._counters)
         self._preparing = Preparing(runtime, self._prepared, self._answers.__contains__, self._guard)
+        self._batching = Batching(runtime, self._counters)  # binds this thread to a core: none is started after it
         ready.set_result(runtime.capacity)
         try:
             self._loop()
@@ -116,11 +116,12 @@ class LlamaCpp(Desk):
         self._sink.alive()
 
     def _conclude(self, batch: Batch) -> None:
-        """Let go of those whose end is among the events, and say them."""
-        for answer in self._batching.take_ended():
-            self._answers.pop(answer.submission.stream, None)
+        """Say what a step made, then let go of those whose end was among it."""
+        for answer in self._batching.ended:
+            del self._answers[answer.submission.stream]
         if batch:
             self._sink.emit(batch)
+        self._batching.release()
 
     # --- orders
 

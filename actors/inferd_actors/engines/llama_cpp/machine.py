@@ -20,7 +20,14 @@ COLUMNS: Final = 8
 
 def cores() -> int:
     """Return how many cores this process may use."""
-    return len(_mine())
+    return len(own_cores())
+
+
+def own_cores() -> set[int]:
+    """Return the numbers of the cores that this process may use; a thread that was bound to one does not change them."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(os.getpid())
+    return set(range(os.cpu_count() or 1))
 
 
 def read() -> Reading | None:
@@ -29,7 +36,7 @@ def read() -> Reading | None:
         rows = COUNTERS.read_text(encoding="ascii").splitlines()
     except OSError:
         return None
-    at_s, ticks, mine = time.monotonic(), 0, _mine()
+    at_s, ticks, mine = time.monotonic(), 0, own_cores()
     for row in rows[1:]:
         name, *columns = row.split()
         if not name.startswith("cpu"):
@@ -38,7 +45,3 @@ def read() -> Reading | None:
             counted = list(map(int, columns[:COLUMNS]))
             ticks += sum(counted) - counted[IDLE] - counted[WAITING]
     return Reading(at_s, ticks / os.sysconf("SC_CLK_TCK"), time.process_time())
-
-
-def _mine() -> set[int]:
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))

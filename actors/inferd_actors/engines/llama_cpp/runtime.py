@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from inferd_actors.engine import OnProgress
 
 BATCH_TOKENS: Final = 512
-"""llama.cpp's physical batch; larger ones gain nothing on a CPU."""
+"""llama.cpp's own; larger ones gain nothing on a CPU."""
+GPU_BATCH_TOKENS: Final = 2_048
+"""Prompts are read twice as fast as with 512 (SmolLM2 on an H200: 39,900 and 79,600 tokens/s; 4,096: 66,700)."""
 DEFAULT_CONTEXT_TOKENS: Final = 4_096
 """The cache is allocated at once: a model trained for 131,072 tokens would take gigabytes for a greeting."""
 CONTEXTS: Final = 2
@@ -42,6 +44,8 @@ class Runtime:
     """Of one request."""
     cells: int
     """Of all together."""
+    batch_tokens: int
+    """Most tokens of a step."""
 
     @property
     def capacity(self) -> Capacity:
@@ -73,19 +77,20 @@ def load(path: str, name: str, options: Options, on_progress: OnProgress, go_on:
         built.callback(model.close)
         context_tokens = _context_tokens(options.context_tokens, model.trained_tokens)
         cells = max(context_tokens, options.cache_tokens or CONTEXTS * context_tokens)
+        batch_tokens = min(GPU_BATCH_TOKENS if model.is_offloaded else BATCH_TOKENS, cells)
         on_progress(0.9, "preparing the cache")
         context = library.Context(
             model,
             cells=cells,
             seats=options.slots + options.prefixes,
-            batch_tokens=min(BATCH_TOKENS, cells),
+            batch_tokens=batch_tokens,
             threads=options.threads or machine.cores(),
         )
         built.callback(context.close)
         on_progress(0.95, "warming up")
         _warm_up(model, context)
         template, defaults = _template(model, name), defaults_of(model.metadata)
-        runtime = Runtime(model, context, template, defaults, options, context_tokens, cells)
+        runtime = Runtime(model, context, template, defaults, options, context_tokens, cells, batch_tokens)
         built.pop_all()
     on_progress(1.0, "ready")
     return runtime

@@ -32,14 +32,16 @@ SHELVED_PREFIXES: Final = 128
 class Schedule:
     """The live requests of an engine with `slots` seats for them and `prefixes` more for what has ended.
 
-    `can_trim`: whether the cache can be cut, see `library.Model`. `context_tokens` of a request are at most `cells`.
+    `can_trim`: whether the cache can be cut, see `library.Model`. `saves`: whether a state that leaves the cache is kept on the
+    shelf; else its tokens are read again. `context_tokens` of a request are at most `cells`.
     """
 
-    def __init__(self, *, slots: int, prefixes: int, cells: int, can_trim: bool) -> None:
+    def __init__(self, *, slots: int, prefixes: int, cells: int, can_trim: bool, saves: bool) -> None:
         self.cells = Cells(cells)
         self._slots = slots
         self._prefixes = prefixes
         self._can_trim = can_trim
+        self._saves = saves
         self._keys = itertools.count(1)
         self._free_seats = list(range(slots + prefixes))
         self._live: dict[StreamId, Live] = {}
@@ -189,7 +191,7 @@ class Schedule:
         if seat is None:
             raise ValueError(f"stream {live.stream} has no seat to leave")
         live.seat, live.is_parked, live.waits_since_s = None, True, now_s
-        if live.cached >= WORTH_TOKENS:
+        if self._saves and live.cached >= WORTH_TOKENS:
             live.shelved = next(self._keys)
             return [Save(seat, live.shelved, is_parked=True), *self._leave(seat)]
         live.cached = 0
@@ -225,7 +227,7 @@ class Schedule:
         prefix = next((one for one in self._residents.values() if one is not kept), None)
         if prefix is None or prefix.seat is None:
             return []
-        if len(prefix.tokens) < SHELF_TOKENS:
+        if not self._saves or len(prefix.tokens) < SHELF_TOKENS:
             return self._forget_resident(prefix)
         seat, key = prefix.seat, next(self._keys)
         del self._residents[seat]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 class Kept:
     """A sequence's state as the library saved it."""
 
-    state: bytearray
+    state: memoryview
     is_parked: bool
     """A request goes on from it; without it, it would have to be read again."""
 
@@ -27,7 +27,7 @@ class Shelf:
         self.used_bytes = 0
         self._kept: OrderedDict[int, Kept] = OrderedDict()
 
-    def put(self, key: int, state: bytearray, *, is_parked: bool) -> list[int]:
+    def put(self, key: int, state: memoryview, *, is_parked: bool) -> list[int]:
         """Keep a state; return the keys that were dropped for it, its own if it is larger than the budget."""
         self._kept[key] = Kept(state, is_parked)
         self.used_bytes += len(state)
@@ -37,7 +37,7 @@ class Shelf:
             self.drop(dropped[-1])
         return dropped
 
-    def get(self, key: int) -> bytearray | None:
+    def get(self, key: int) -> memoryview | None:
         """Return a state, and count it as used just now; None if it was dropped."""
         kept = self._kept.get(key)
         if kept is None:

@@ -6,6 +6,7 @@ costs every model's process 11 MiB and 0.15 s (measured), and nothing here uses 
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
@@ -22,3 +23,5 @@ def _bindings() -> Any:  # noqa: ANN401 - a module of ctypes functions
 
 
 lib: Any = _bindings()
+bare: Any = lib._lib  # noqa: SLF001 - the shared library itself: the bindings leave thread pools out
+bare.ggml_threadpool_new.restype = ctypes.c_void_p

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from inferd_actors.engines.llama_cpp.library.binding import lib
 from inferd_actors.engines.llama_cpp.library.log import complaints, forget_complaints, load_failed
 from inferd_actors.engines.llama_cpp.library.model import Model
+from inferd_actors.engines.llama_cpp.library.pool import Pools
 from inferd_actors.engines.llama_cpp.library.sampler import Sampler
 from inferd_actors.engines.llama_cpp.library.vocabulary import Tokens
 
@@ -42,7 +43,7 @@ class Context:
         params = lib.llama_context_default_params()
         params.n_ctx = cells
         params.n_batch = batch_tokens
-        params.n_ubatch = batch_tokens if lib.llama_supports_gpu_offload() else min(batch_tokens, CPU_UBATCH_TOKENS)
+        params.n_ubatch = batch_tokens if model.is_offloaded else min(batch_tokens, CPU_UBATCH_TOKENS)
         params.n_seq_max = seats
         params.n_outputs_max = min(seats, batch_tokens)  # a row each; for every token of a batch it would be 100 MB
         params.kv_unified = True
@@ -52,13 +53,17 @@ class Context:
         self._context = lib.llama_init_from_model(model.handle, params)
         if not self._context:
             raise load_failed(f"llama.cpp cannot make a context of {cells:,} tokens for {seats} sequences", "no_memory")
+        self._is_offloaded = model.is_offloaded
         self._memory = lib.llama_get_memory(self._context)
+        self._pools = None if model.is_offloaded else Pools(self._context)
         self._vocabulary_size = len(model.vocabulary)
         self._batch = _Batch(batch_tokens)
 
     def close(self) -> None:
-        """Release the cache."""
+        """Release the cache, and end the threads."""
         lib.llama_free(self._context)
+        if self._pools is not None:
+            self._pools.close()
 
     # --- computing
 
@@ -74,6 +79,8 @@ class Context:
             raise MemoryError(f"the cache has no room for {batch.n_tokens} tokens")
         if code != 0:
             raise RuntimeError(f"llama_decode returned {code}: {complaints()}")
+        if self._is_offloaded:
+            lib.llama_synchronize(self._context)  # a GPU is only told; without this nobody would know how long it takes
         return wanted
 
     def sample(self, sampler: Sampler, at: int) -> int:
@@ -86,8 +93,14 @@ class Context:
         return np.ctypeslib.as_array(pointer, shape=(self._vocabulary_size,))
 
     def set_threads(self, threads: int) -> None:
-        """Compute with so many threads from the next decode on."""
-        lib.llama_set_n_threads(self._context, threads, threads)
+        """Compute with so many threads from the next decode on, the calling one among them.
+
+        If all cores compute, each thread has one of its own, and so have threads that this one starts later: its own.
+        """
+        if self._pools is None:
+            lib.llama_set_n_threads(self._context, threads, threads)
+        else:
+            self._pools.use(threads)
 
     # --- sequences
 
@@ -111,17 +124,17 @@ class Context:
         """Empty a sequence; cells that others share stay."""
         lib.llama_memory_seq_rm(self._memory, seat, -1, -1)
 
-    def save(self, seat: int) -> bytearray:
-        """Return a sequence's state for `restore`: 65 MB take 10 ms."""
+    def save(self, seat: int) -> memoryview:
+        """Return a sequence's state for `restore`: 65 MB take 10 ms, on a GPU much longer."""
         size = lib.llama_state_seq_get_size(self._context, seat)
-        state = bytearray(size)
+        state = np.empty(size, np.uint8).data  # not zeroed before it is written
         buffer = (ctypes.c_uint8 * size).from_buffer(state)
         written = lib.llama_state_seq_get_data(self._context, buffer, size, seat)
         if written != size:
             raise RuntimeError(f"llama_state_seq_get_data wrote {written:,} of {size:,} bytes")
         return state
 
-    def restore(self, seat: int, state: bytearray) -> bool:
+    def restore(self, seat: int, state: memoryview) -> bool:
         """Bring a saved state back into an empty sequence; False: the cache has no room, and nothing has changed."""
         buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
         return bool(lib.llama_state_seq_set_data(self._context, buffer, len(state), seat) > 0)

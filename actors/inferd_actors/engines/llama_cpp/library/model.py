@@ -33,6 +33,8 @@ class Model:
         if not self._model:
             raise load_failed(f"llama.cpp cannot load {path}")
         self.vocabulary = Vocabulary(self._model)
+        self.is_offloaded = gpu_layers != 0 and bool(lib.llama_supports_gpu_offload())
+        """Whether a GPU computes, or a part of it."""
 
     def close(self) -> None:
         """Release the memory; contexts are closed before."""
