@@ -71,17 +71,19 @@ def chain_of(pair: int) -> Chain:
     return CHAINS[pair // 2 % len(CHAINS)]
 
 
-def story(number: int, stream: int) -> Messages:
-    """Return a conversation of some 40 tokens that no other number and stream begins with."""
+def story(name: int | str, stream: int) -> Messages:
+    """Return a conversation of some 40 tokens that no other name and stream begins with."""
     return [
-        {"role": "system", "content": f"{number}-{stream}: you tell long stories with many details."},
+        {"role": "system", "content": f"{name}-{stream}: you tell long stories with many details."},
         {"role": "user", "content": f"Write a story about {stream + 2} friends who sail around the world."},
     ]
 
 
 def stories(number: int, streams: int, max_tokens: int, chain: Chain | None = None) -> list[Question]:
-    """Return one question for each stream of a pair."""
-    return [Question(story(number, stream), max_tokens, chain or chain_of(number)) for stream in range(streams)]
+    """Return one question for each stream of a pair; with another number of streams, or chain, it is another story."""
+    chosen = chain or chain_of(number)
+    name = f"{streams}{chosen[0]}{number}"
+    return [Question(story(name, stream), max_tokens, chosen) for stream in range(streams)]
 
 
 def long_prompt(name: str, tokens: int) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 from bare_side import Bare, bare_loop, better_count
 from measure import Goal, Row, alternate_awaited, ratio_row
 from ours import STANDARD, app, service
-from questions import CHAINS, Chain, Question, stories
+from questions import CHAINS, Question, stories
 from traffic import Ask, Burst, together
 
 CALIBRATIONS: Final = 3
@@ -33,18 +33,13 @@ async def against_the_loop(streams: int, answer_tokens: int, goal: Goal, pairs: 
 
             threads, found = await better_count(calibrate, CALIBRATIONS)
             rows, notes = list[Row](), [f"bare loop of {streams}: tokens with {found}", STANDARD.note]
-            for at, chain in enumerate(CHAINS):
-                asked = partial(_stories, at * pairs, streams, answer_tokens, chain)
+            for chain in CHAINS:
+                asked = partial(stories, streams=streams, max_tokens=answer_tokens, chain=chain)
                 taken = await alternate_awaited(partial(_ours, ask, asked), partial(_loop, bare, threads, asked), pairs)
                 rates = [(ours.rate, theirs.rate) for ours, theirs in taken]
                 rows.append(ratio_row(f"{streams} streamed ({chain}) / bare loop", "tokens/s", rates, goal))
                 notes.append(f"{streams} streamed ({chain}): {_same(taken)}")
     return rows, notes
-
-
-def _stories(first: int, streams: int, max_tokens: int, chain: Chain, number: int) -> Sequence[Question]:
-    """Return the questions of a pair; those of the other chain would be found in our cache, and the loop has none."""
-    return stories(first + number, streams, max_tokens, chain)
 
 
 Asked = Callable[[int], Sequence[Question]]
