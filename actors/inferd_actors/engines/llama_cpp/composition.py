@@ -5,6 +5,10 @@ Covers: reading prompts in chunks beside writing, and voice before all else. Doe
 2. else everybody who writes gets a token, but for those who have just begun while prompts that came with theirs are still
    being read, for a moment: together they are written in fuller and so in fewer steps
 3. and prompts get the rest, the most urgent first, as much as keeps the step short
+
+llama.cpp's attention on CPUs computes `LEAST_TOKENS` rows at a time once a step has so many, and one by one else, so chunks are
+such that the step's rows fill these tiles. What does not is read first, where it is cheap: behind 4,000 tokens the odd rest of a
+prompt would take longer than a whole tile.
 """
 
 from __future__ import annotations
@@ -40,17 +44,23 @@ def compose(seated: Sequence[Live], pace: Pace, *, batch_tokens: int, free_cells
     parts = [Part(live, 1) for live in writing[: min(batch_tokens, free_cells)]]
     room = min(batch_tokens, free_cells) - len(parts)
     gap_s = ALONE_GAP_S if not writing else VOICE_GAP_S if any(live.rank == VOICE for live in writing) else GAP_S
-    most, room = room, min(room, pace.chunk_tokens(gap_s, len(writing)))
-    if reading and reading[0].pending <= min(most, room + LEAST_TOKENS):
-        room = max(
-            room, reading[0].pending
-        )  # a rest of less than a tile takes longer by itself: 2 s behind 4,000 tokens
+    if reading:
+        pending, most = sum(live.pending for live in reading), pace.chunk_tokens(gap_s, len(writing))
+        room = min(room, _chunk(pending, most, len(writing)))
     for live in reading:
         if room > 0:
             count = min(live.pending, room)
             parts.append(Part(live, count))
             room -= count
     return parts
+
+
+def _chunk(pending: int, most: int, writing: int) -> int:
+    """Return how many of the prompts' tokens a step reads that may read `most`, and at least what fills a tile."""
+    tile = max(1, LEAST_TOKENS - writing)
+    chunk = max(1, most // tile) * tile
+    odd = pending % tile
+    return chunk if pending <= chunk or not odd else chunk - tile + odd
 
 
 def _came_with(writing: Live, reading: Live) -> bool:

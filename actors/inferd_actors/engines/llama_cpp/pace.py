@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-GAP_S: Final = 0.25
-"""Longest step while answers are being written: a reader notices pauses above a third of a second, and a step is now and then
-half as long again as planned on a machine with other work."""
+GAP_S: Final = 0.3
+"""Longest step while answers are being written: a reader notices pauses above a third of a second."""
 ALONE_GAP_S: Final = 0.5
 """Longest step while nothing but prompts is read: orders are obeyed between steps, and a voice turn may come."""
 VOICE_GAP_S: Final = 0.1
