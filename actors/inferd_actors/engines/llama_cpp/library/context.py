@@ -56,7 +56,7 @@ class Context:
         self._is_offloaded = model.is_offloaded
         self._memory = lib.llama_get_memory(self._context)
         self._pools = None if model.is_offloaded else Pools(self._context)
-        self._vocabulary_size = len(model.vocabulary)
+        self._row_of_logits = ctypes.c_float * len(model.vocabulary)
         self._batch = _Batch(batch_tokens)
 
     def close(self) -> None:
@@ -89,8 +89,9 @@ class Context:
 
     def logits(self, at: int) -> NDArray[np.float32]:
         """Return a row's logits, shape (vocabulary,): a view that the next decode overwrites."""
-        pointer = lib.llama_get_logits_ith(self._context, at)
-        return np.ctypeslib.as_array(pointer, shape=(self._vocabulary_size,))
+        first = lib.llama_get_logits_ith(self._context, at)
+        row = self._row_of_logits.from_address(ctypes.addressof(first.contents))
+        return np.frombuffer(memoryview(row), np.float32)  # a tenth of the time of `as_array`
 
     def set_threads(self, threads: int) -> None:
         """Compute with so many threads from the next decode on, the calling one among them.
