@@ -48,7 +48,9 @@ def alone_tokens(prefix: Prefix, others: Iterable[Prefix]) -> int:
 
 def _serves_all_of(prefix: Prefix, other: Prefix) -> bool:
     """Tell whether everybody who reuses the one may reuse the other: a public one is reused by those who ask publicly."""
-    return (other.is_public or not prefix.is_public) if other.salt == prefix.salt else other.is_public and prefix.is_public
+    return (
+        (other.is_public or not prefix.is_public) if other.salt == prefix.salt else other.is_public and prefix.is_public
+    )
 
 
 def common(one: array[int], other: array[int]) -> int:
