@@ -98,6 +98,6 @@ def test_a_larger_file_or_context_is_never_estimated_smaller(file_bytes: int, mo
 
 
 def test_options_that_the_engine_will_refuse_do_not_break_the_estimate() -> None:
-    odd = {"context_tokens": "many", "shelf_bytes": -1, "cache_tokens": True}
+    odd: dict[str, str | float | int | bool] = {"context_tokens": "many", "shelf_bytes": -1, "cache_tokens": True}
     assert first_estimate_bytes("llama_cpp", 10**8, odd, None) == first_estimate_bytes("llama_cpp", 10**8, {}, None)
     assert first_estimate_bytes("echo", 0, {"memory_bytes": 10**9}, None) > 10**9

@@ -52,7 +52,8 @@ class Accounts:
         pinned_bytes = sum(one.held_bytes for one in self.on(load.device) if one.model in self.pinned)
         free_bytes = limit_bytes - self.held_bytes(load.device)
         promised_bytes = sum(one.need_bytes for one in ahead)
-        together = load.need_bytes + promised_bytes <= limit_bytes - pinned_bytes
+        passed_bytes = max((one.passed_bytes for one in ahead), default=0)
+        together = load.need_bytes + promised_bytes + passed_bytes <= limit_bytes - pinned_bytes
         return Books(
             ceiling_bytes=self.terms[load.device].ceiling_bytes(self.rooms[load.device]),
             limit_bytes=limit_bytes,

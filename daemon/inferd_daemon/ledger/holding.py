@@ -73,6 +73,8 @@ class Waiting:
     asked_s: float
     number: int
     """In the order of arrival."""
+    passed_bytes: int = 0
+    """Of loads that began before it although they came later."""
     shown: str = ""
     """What those who wait were told last."""
 

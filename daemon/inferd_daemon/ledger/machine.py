@@ -41,7 +41,10 @@ SQUEEZED_S: Final = 10.0
 YIELD_COST_S: Final = 5.0
 """What a model in use costs beyond its load: others wait for it."""
 
-Cost = Callable[[Holding, float], float]
+Cost = Callable[[Accounts, Holding, float], float]
+"""`cost(accounts, holding, now_s)`: seconds to be expected of this model's leaving."""
+FREES_NOTHING: Final = (events.Loaded, events.Used, events.Left, events.Measured)
+"""Events after which no more fits than before."""
 AboutHolding = events.Loaded | events.Used | events.Rested | events.Left | events.Measured
 
 
@@ -61,12 +64,12 @@ class Ledger:
     """All memories. `step` is the only way to change anything; one caller, never at the same time."""
 
     def __init__(self, terms: Mapping[Device, Terms], keep: KeepAlive, *, cost: Cost | None = None) -> None:
-        """`cost(holding, now_s)`: seconds to be expected of its leaving; None: chance of use times time to load."""
+        """`cost`: what a model's leaving costs; None: its chance of use soon times its time to load."""
         self._keep = keep
         self._cost = cost or self._expected_s
         self._habits: dict[ModelId, Habit] = {}
         self._count = 0
-        self._now_s = 0.0
+        self._now_s = self._settled_s = 0.0
         self._commands: list[commands.Command] = []
         self.accounts = Accounts(terms)
         self.story = Story()
@@ -76,6 +79,9 @@ class Ledger:
         self._now_s = now_s
         self._commands = []
         self._take(event)
+        if isinstance(event, FREES_NOTHING):  # told at every dispatch: nothing is decided in the midst of serving
+            return self._commands
+        self._settled_s = now_s
         self._expire()
         for device in sorted({load.device for load in self.accounts.waiting.values()} & self.accounts.rooms.keys()):
             self._settle(device)
@@ -86,10 +92,10 @@ class Ledger:
         holdings = self.accounts.holdings.values()
         due = [self._idle_until_s(one) for one in holdings]
         for load in self.accounts.waiting.values():
-            aged_s = load.asked_s + AGING_S * (int((self._now_s - load.asked_s) / AGING_S) + 1)
+            aged_s = load.asked_s + AGING_S * (int((self._settled_s - load.asked_s) / AGING_S) + 1)
             due += [load.patient_until_s, load.asked_s + SQUEEZED_S, aged_s]
             due += [one.turn_ends_s(load.load_s) for one in holdings]
-        due_s = min((one for one in due if one > self._now_s), default=NEVER_S)
+        due_s = min((one for one in due if one > self._settled_s), default=NEVER_S)
         return None if due_s == NEVER_S else due_s
 
     # --- events
@@ -136,15 +142,14 @@ class Ledger:
         )
 
     def _about(self, holding: Holding, event: AboutHolding) -> None:
-        leaves = holding.phase is Phase.LEAVING
         match event:
             case events.Loaded(_, load_s):
-                holding.load_s = load_s
-                holding.phase = holding.phase if leaves else Phase.BUSY
+                if holding.phase is Phase.LOADING:
+                    holding.load_s, holding.phase = load_s, Phase.BUSY
             case events.Used(model):
                 self._habits.setdefault(model, Habit()).use(self._now_s)
-                holding.phase = holding.phase if leaves else Phase.BUSY
-                holding.idle_since_s = NEVER_S
+                if holding.phase is not Phase.LEAVING:
+                    holding.phase, holding.idle_since_s = Phase.BUSY, NEVER_S
             case events.Rested():
                 if holding.phase is Phase.BUSY:
                     holding.phase, holding.idle_since_s = Phase.IDLE, self._now_s
@@ -202,9 +207,9 @@ class Ledger:
 
     def _candidates(self, holdings: list[Holding]) -> list[Candidate]:
         free = [one for one in holdings if one.model not in self.accounts.pinned]
-        return [Candidate(one.model, one.held_bytes, self._cost(one, self._now_s)) for one in free]
+        return [Candidate(one.model, one.held_bytes, self._cost(self.accounts, one, self._now_s)) for one in free]
 
-    def _expected_s(self, holding: Holding, now_s: float) -> float:
+    def _expected_s(self, _accounts: Accounts, holding: Holding, now_s: float) -> float:
         if holding.phase is Phase.BUSY:
             return holding.load_s + YIELD_COST_S
         habit = self._habits.get(holding.model)
@@ -226,6 +231,8 @@ class Ledger:
         match verdict:
             case Fits():
                 self._grant(load, books)
+                for one in ahead:
+                    one.passed_bytes += load.need_bytes
                 return True
             case TooLarge():
                 self._refuse(load, verdict, books)
