@@ -29,11 +29,16 @@ from inferd_daemon.cluster import Cluster
 from inferd_daemon.crossing import Expect, Fact, Farewell
 from inferd_daemon.desk import Desk
 from inferd_daemon.fleet import KEEPER, Fleet
+from inferd_daemon.gauge import Gauge
 from inferd_daemon.ids import Life
+from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Terms
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
+from inferd_daemon.memory import Machine
+from inferd_daemon.peaks import Peaks
 from inferd_daemon.pulls import Pulls
 from inferd_daemon.requests import BACK_IN_S, Requests
 from inferd_daemon.runtime import taken
+from inferd_daemon.steward import Steward
 from inferd_daemon.store import Store
 from inferd_daemon.supervisor import Supervisor
 from inferd_daemon.switchboard import Switchboard
@@ -49,6 +54,17 @@ LIVES_PER_SECOND: Final = 1_000
 it would have had to spawn a thousand processes a second."""
 LAST_WORDS_S: Final = 5.0
 """For actors to end their streams once the drain is over; after it their streams are ended for them."""
+
+
+PEAKS_NAME: Final = "memory.sqlite3"
+"""In the state directory: what models were seen to take."""
+
+
+def ledger_of(settings: config.Settings, catalogue: Catalogue) -> Ledger:
+    """Return an empty ledger on the configured terms. Raises ModelNotFound for a keep-alive of no model."""
+    memory = settings.memory
+    keep = {catalogue.find(name).id: keep_s for name, keep_s in memory.keep_alive.items()}
+    return Ledger({RAM: Terms(memory.budget_bytes, memory.reserve_bytes)}, KeepAlive(memory.keep_alive_s, keep))
 
 
 async def serve(settings: config.Settings, catalogue: Catalogue) -> None:
@@ -103,6 +119,8 @@ class Daemon:
         models_dir, state_dir = config.models_dir(self._settings), config.state_dir(self._settings)
         with config.usable(models_dir):
             store = await asyncio.to_thread(Store, models_dir)
+        with config.usable(state_dir):
+            peaks = await asyncio.to_thread(Peaks, state_dir / PEAKS_NAME)
         first_life = Life(int(time.time()) * LIVES_PER_SECOND)
         self._cluster = Cluster(self._socket.parent, state_dir, self._settings.keeper)
         self._attendants = Attendants(first_life)
@@ -114,12 +132,23 @@ class Daemon:
         post = self._wires.post
         supervisor.connect(post)
         supervisor.fleet = Fleet(lifecycle, self._catalogue, store, self._cluster, post, supervisor)
+        self._gauge = Gauge(supervisor.model_pids, supervisor.measured, peaks.save)
+        supervisor.steward = Steward(
+            ledger_of(self._settings, self._catalogue),
+            self._catalogue,
+            store,
+            peaks,
+            Machine().room,
+            supervisor,
+            self._gauge.wake,
+        )
         supervisor.requests = Requests(self._settings, self._catalogue, post, supervisor, self._instance[:12])
         supervisor.pulls = Pulls(store, self._tasks, supervisor.pull_moved)
         supervisor.desk = Desk(
             catalogue=self._catalogue,
             fleet=supervisor.fleet,
             requests=supervisor.requests,
+            steward=supervisor.steward,
             meter=Meter(self._known_processes),
             tasks=self._tasks,
             post=post,
@@ -157,6 +186,7 @@ class Daemon:
             self._loop.add_signal_handler(one, self.stop, None)
         keeper = self._tasks.create_task(self._cluster.run(), name="keeper")
         watchdog = self._tasks.create_task(self._feed_watchdog(), name="watchdog")
+        gauge = self._tasks.create_task(self._gauge.run(), name="gauge")
         log.info("listening", socket=str(self._socket), pid=os.getpid())
         notify.tell("READY=1", f"STATUS=listening on {self._socket}")
         try:
@@ -165,6 +195,7 @@ class Daemon:
             notify.tell("STOPPING=1")
             watchdog.cancel()
             await self._drain()
+            gauge.cancel()
             keeper.cancel()
 
     async def _feed_watchdog(self) -> None:

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, Valid
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from inferd.messages.control import Priority
+from inferd_daemon.ledger import KEEP_ALIVE_S
 
 
 def _full(path: Path) -> Path:
@@ -50,6 +51,19 @@ class Limits(_Section):
     """Unfinished requests of one connected app."""
 
 
+class Memory(_Section):
+    """How much memory models may hold, and for how long."""
+
+    budget_bytes: Annotated[int, Field(ge=1, le=2**50)] | None = None
+    """All models together; None: what the machine can spare."""
+    reserve_bytes: Annotated[int, Field(ge=0, le=2**50)] | None = None
+    """Kept free for other programs; None: 10 % of the memory, at least 2 GiB."""
+    keep_alive_s: Annotated[float, Field(ge=0)] = KEEP_ALIVE_S
+    """After this long without use a model is unloaded."""
+    keep_alive: Mapping[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    """The same for single models, by name."""
+
+
 class AppRules(_Section):
     """What one app, by its name, may do."""
 
@@ -79,6 +93,7 @@ class Settings(BaseSettings):
     default_model: str | None = None
     """The model of requests that name none; None: the only one that is stored, or the starter."""
     limits: Limits = Limits()
+    memory: Memory = Memory()
     apps: Mapping[str, AppRules] = Field(default_factory=dict)
     models: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     """Rows on top of the curated ones, read by `catalogue`, which names the keys in its errors."""
@@ -153,7 +168,7 @@ def _from_environment(key: str) -> bool:
 
 def known_keys() -> tuple[str, ...]:
     """Return the names of all keys, those of the sections too."""
-    sections: tuple[type[BaseModel], ...] = (Settings, Limits, AppRules)
+    sections: tuple[type[BaseModel], ...] = (Settings, Limits, Memory, AppRules)
     return tuple(name for section in sections for name in section.model_fields)
 
 

@@ -12,7 +12,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from inferd.errors import InferenceError
-from inferd.messages.events import Error, ModelList, Pulled, PullProgress, StatusReport, Stopping, Terminal, Unloaded
+from inferd.messages.events import (
+    Error,
+    ModelList,
+    Pulled,
+    PullProgress,
+    StatusReport,
+    Stopping,
+    Terminal,
+    Unloaded,
+    WhyReport,
+)
 from inferd.messages.operations import (
     Detokenize,
     EstimateTokens,
@@ -24,8 +34,9 @@ from inferd.messages.operations import (
     Stop,
     Tokenize,
     Unload,
+    Why,
 )
-from inferd.messages.reports import App, DaemonReport, Model
+from inferd.messages.reports import App, DaemonReport, MemoryDecision, Model
 from inferd_daemon.catalogue import ModelId, PackageSource
 from inferd_daemon.crossing import Order, Tell
 from inferd_daemon.lifecycle import PullWanted, State, UnloadWanted, View
@@ -38,7 +49,9 @@ if TYPE_CHECKING:
 
     from inferd_daemon.catalogue import Catalogue, Schema
     from inferd_daemon.fleet import Fleet
+    from inferd_daemon.ledger import Decision
     from inferd_daemon.requests import Requests
+    from inferd_daemon.steward import Steward
     from inferd_daemon.telemetry import Meter
     from inferd_daemon.work import Work
 
@@ -55,6 +68,7 @@ class Desk:
         catalogue: Catalogue,
         fleet: Fleet,
         requests: Requests,
+        steward: Steward,
         meter: Meter,
         tasks: asyncio.TaskGroup,
         post: Callable[[Sequence[Order]], None],
@@ -65,6 +79,7 @@ class Desk:
         self._catalogue = catalogue
         self._fleet = fleet
         self._requests = requests
+        self._steward = steward
         self._meter = meter
         self._tasks = tasks
         self._post = post
@@ -82,6 +97,8 @@ class Desk:
                 self._begin(work, name, PullWanted)
             case Unload(name):
                 self._begin(work, name, UnloadWanted)
+            case Why(name):
+                self._explain(work, name)
             case Stop(grace_ms):
                 self._requests.conclude(work.stream, Stopping())
                 self._stop(grace_ms / 1000)
@@ -134,7 +151,18 @@ class Desk:
             progress=view.progress,
             reason=view.reason,
             retry_after_s=view.retry_after_s,
+            idle_s=self._steward.idle_s(schema.id, now_s),
         )
+
+    def _explain(self, work: Work, name: str) -> None:
+        try:
+            schema = self._catalogue.find(name)
+        except InferenceError as unknown:
+            self._requests.conclude(work.stream, as_event(unknown))
+            return
+        now_s = time.monotonic()
+        decisions = tuple(_told(one, now_s) for one in self._steward.ledger.story.of(schema.id))
+        self._requests.conclude(work.stream, WhyReport(str(schema.id), decisions))
 
     # --- pulls and unloads
 
@@ -177,6 +205,21 @@ class Desk:
     def _answer(self, model: ModelId, kind: type[Pull | Unload], event: Terminal) -> None:
         for work in self._watching(model, kind):
             self._requests.conclude(work.stream, event)
+
+
+def _told(one: Decision, now_s: float) -> MemoryDecision:
+    """Return a decision as apps are told of it."""
+    return MemoryDecision(
+        kind=one.kind,
+        age_s=max(0.0, now_s - one.at_s),
+        app=one.app,
+        need_bytes=one.need_bytes,
+        before_bytes=one.before_bytes,
+        after_bytes=max(0, one.after_bytes),
+        limit_bytes=one.limit_bytes,
+        rule=one.rule,
+        help=one.help,
+    )
 
 
 def _size_bytes(schema: Schema) -> int:

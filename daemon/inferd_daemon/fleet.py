@@ -48,6 +48,12 @@ class Audience(Protocol):
     def pull(self, schema: Schema) -> None:
         """Fetch a model's files."""
 
+    def reserve(self, model: ModelId, now_s: float) -> None:
+        """Find memory for a load."""
+
+    def release(self, model: ModelId, now_s: float) -> None:
+        """A model holds no memory any more, and waits for none."""
+
 
 class Fleet:
     """Every model's process, through `lifecycle`."""
@@ -126,6 +132,10 @@ class Fleet:
         match command:
             case life_of.StartPull(model):
                 self._audience.pull(self._catalogue.find(str(model)))
+            case life_of.Reserve(model):
+                self._audience.reserve(model, now_s)
+            case life_of.Release(model):
+                self._audience.release(model, now_s)
             case life_of.Spawn(model, life):
                 log.info("spawning", model=str(model), life=life)
                 self._post(spawn_orders(self._cluster, life, "model", str(model)))

@@ -76,6 +76,15 @@ class Company(Protocol):
     def hung(self, life: Life, reason: str, now_s: float) -> None:
         """This life did not do what it was told."""
 
+    def used(self, model: ModelId, now_s: float) -> None:
+        """A request was given to this model."""
+
+    def rested(self, model: ModelId, now_s: float) -> None:
+        """Nothing runs on this model that is ready, and nothing waits for it."""
+
+    def unwanted(self, model: ModelId, now_s: float) -> None:
+        """Nobody waits for this model any more."""
+
     def default_model(self) -> str:
         """Return the model of requests that name none."""
 
@@ -238,8 +247,8 @@ class Requests:
                     self._company.want(model, now_s)
                 case scheduler.ReportEmptied(model):
                     self._company.emptied(model, now_s)
-                case scheduler.StartIdleClock():
-                    pass  # idle models stay loaded until the ledger decides otherwise
+                case scheduler.StartIdleClock(model):
+                    self._company.rested(model, now_s)
                 case _:
                     assert_never(command)
 
@@ -266,6 +275,7 @@ class Requests:
             file=work.file,
         )
         self._post([Dispatch(stream, service.life, submit)])
+        self._company.used(work.model, now_s)
 
     def _placed(self, stream: int, position: int, now_s: float) -> None:
         work = self.work.get(stream)
@@ -339,6 +349,8 @@ class Requests:
             event = _expired(work, now_s) if reason == "deadline" else Cancelled(reason)
             self.conclude(work.stream, event)
             self._schedule(scheduler.Withdrawn(StreamNo(work.stream)), now_s)
+            if work.model is not None and not self.work.waiting(work.model).count:
+                self._company.unwanted(work.model, now_s)
         elif work.ending is None:
             work.ending = reason
             self._timers.set(work.stream, now_s + END_LIMIT_S)

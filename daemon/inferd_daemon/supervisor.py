@@ -1,7 +1,8 @@
 """The only loop's centre: every fact of the wires comes here, and goes to the room that it concerns.
 
 Covers: who hears what, the keeper's comings and goings, hung actors, and the one timer. Does not cover deciding: that is
-`lifecycle`, `scheduler`, `admission`; nor the rooms' own work: `fleet` (models), `requests`, `desk`, `pulls`.
+`lifecycle`, `scheduler`, `admission`; nor the rooms' own work: `fleet` (models), `requests`, `desk`, `pulls`,
+`steward` (memory).
 Every method runs in the loop; none blocks.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, assert_never
 
 import structlog
@@ -23,6 +24,7 @@ from inferd_daemon.catalogue import VOCAB, Catalogue, ModelId, Schema
 from inferd_daemon.crossing import Fact, ToActor
 from inferd_daemon.fleet import KEEPER, Fleet
 from inferd_daemon.ids import Life
+from inferd_daemon.scheduler.line import RANKS
 from inferd_daemon.telemetry import report, survived
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from inferd_daemon.desk import Desk
     from inferd_daemon.pulls import Pulls
     from inferd_daemon.requests import Requests
+    from inferd_daemon.steward import Steward
     from inferd_daemon.work import Work
 
 log = structlog.get_logger()
@@ -50,6 +53,7 @@ class Supervisor:
     requests: Requests
     desk: Desk
     pulls: Pulls
+    steward: Steward
 
     def __init__(
         self, catalogue: Catalogue, cluster: Cluster, attendants: Attendants, default_model: str | None
@@ -174,6 +178,7 @@ class Supervisor:
 
     def announced(self, view: lifecycle.View, now_s: float) -> None:
         """A model's state changed."""
+        self.steward.announced(view, now_s)
         self.requests.announced(view, now_s)
         self.desk.announced(view)
 
@@ -215,12 +220,55 @@ class Supervisor:
             self._attendance.want_vocab(now_s)
             return
         self.fleet.step(lifecycle.Wanted(model), now_s)
+        self.steward.joined(model, now_s)
 
     def emptied(self, model: ModelId, now_s: float) -> None:
         """Nothing runs on this model any more."""
         if model == VOCAB:
             return
         self.fleet.step(lifecycle.Emptied(model), now_s)
+
+    def used(self, model: ModelId, now_s: float) -> None:
+        """A request was given to this model."""
+        self.steward.used(model, now_s)
+
+    def rested(self, model: ModelId, now_s: float) -> None:
+        """Nothing runs on this model, and nothing waits for it."""
+        self.steward.rested(model, now_s)
+
+    def unwanted(self, model: ModelId, now_s: float) -> None:
+        """Nobody waits for this model any more."""
+        if model != VOCAB:
+            self.fleet.step(lifecycle.Unwanted(model), now_s)
+
+    def reserve(self, model: ModelId, now_s: float) -> None:
+        """Find memory for a load."""
+        self.steward.reserve(model, now_s)
+
+    def release(self, model: ModelId, now_s: float) -> None:
+        """A model holds no memory any more, and waits for none."""
+        self.steward.release(model, now_s)
+
+    def asker(self, model: ModelId) -> tuple[str, int]:
+        """Return who is first in line for this model, and of which class; nobody: an ordinary one of nobody's."""
+        first = self.requests.scheduler.first(model)
+        return (first.app.name, first.rank) if first else ("", RANKS["interactive"])
+
+    def life_step(self, event: lifecycle.Event, now_s: float) -> None:
+        """Have `lifecycle` decide on an event."""
+        self.fleet.step(event, now_s)
+
+    def model_pids(self) -> dict[ModelId, int]:
+        """Return the models that have a process, and which."""
+        now_s = time.monotonic()
+        views = (self.fleet.lifecycle.view(schema.id, now_s) for schema in self._catalogue.schemas)
+        return {view.model: view.pid for view in views if view.pid}
+
+    def measured(self, used_bytes: Mapping[ModelId, int]) -> None:
+        """Models' memory was measured."""
+        with survived("a measurement"):  # in a task of the root group it would end the daemon
+            self.steward.measured(used_bytes, time.monotonic())
+        self._set_timer()
 
     def served(self, life: Life, now_s: float) -> None:
         """This life completed a request."""
@@ -268,7 +316,7 @@ class Supervisor:
         silent_s = [
             seen_s + SILENT_LIMIT_S for life, seen_s in self._alive_s.items() if self.requests.work.of_life(life)
         ]
-        rooms = (self.requests, self.fleet.lifecycle, self._attendants)
+        rooms = (self.requests, self.fleet.lifecycle, self._attendants, self.steward)
         due = [due_s for room in rooms if (due_s := room.next_timer_s()) is not None]
         due_s = min((*due, *silent_s), default=None)
         if self._timer is not None:
@@ -290,6 +338,7 @@ class Supervisor:
     def _look_around(self, now_s: float) -> None:
         self.requests.ticked(now_s)
         self.fleet.step(lifecycle.Ticked(), now_s)
+        self.steward.ticked(now_s)
         self._attendance.start_due(now_s)
         for life, seen_s in tuple(self._alive_s.items()):
             if now_s - seen_s >= SILENT_LIMIT_S and self.requests.work.of_life(life):

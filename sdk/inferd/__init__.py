@@ -62,7 +62,7 @@ from inferd.messages.events import (
     Usage,
 )
 from inferd.messages.operations import AudioBlock, ImageBlock, Message, TextBlock, ToolCall
-from inferd.messages.reports import App, DaemonReport, Model, Process
+from inferd.messages.reports import App, DaemonReport, MemoryDecision, Model, Process
 from inferd.reply import Done, GenerateEvent, PullEvent, Reply, accumulate
 from inferd.streams import Loopback, ReplyStream, Stream
 from inferd.uplink import LoopbackEvent
@@ -104,6 +104,7 @@ __all__ = [
     "Loading",
     "Loopback",
     "LoopbackEvent",
+    "MemoryDecision",
     "Message",
     "Model",
     "ModelFailed",

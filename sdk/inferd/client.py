@@ -30,6 +30,7 @@ from inferd.drafts import (
     pull_draft,
     stop_draft,
     unload_draft,
+    why_draft,
 )
 from inferd.errors import ConnectionLost, InferenceError
 from inferd.intake import Only
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 
     from inferd.drafts import Draft
     from inferd.messages.control import Priority
-    from inferd.messages.reports import DaemonReport, Model
+    from inferd.messages.reports import DaemonReport, MemoryDecision, Model
     from inferd.reply import PullEvent, Reply
 
 T = TypeVar("T", bound=events.Terminal)
@@ -241,6 +242,13 @@ class Daemon:
     def status(self, *, timeout_s: float = CALL_TIMEOUT_S) -> DaemonReport:
         """Return who uses what and who waits for what, with the processes of the service."""
         return _answer(self._line, draft(operations.Status(), timeout_s=timeout_s), events.StatusReport).report
+
+    def why(self, model: str, *, timeout_s: float = CALL_TIMEOUT_S) -> tuple[MemoryDecision, ...]:
+        """Return what was decided about a model's memory lately, oldest first, with the numbers and what would help.
+
+        The last few hundred decisions about all models are kept, none across a restart. Raises ModelNotFound.
+        """
+        return _answer(self._line, why_draft(model, timeout_s=timeout_s), events.WhyReport).decisions
 
     def stop(self, grace_s: float = 30.0, *, timeout_s: float = CALL_TIMEOUT_S) -> None:
         """Tell the daemon to end: what runs may finish within `grace_s`. Returns once it has said that it will."""

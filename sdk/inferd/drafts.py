@@ -130,6 +130,11 @@ def pull_draft(name: str, *, timeout_s: float) -> Draft:
     return draft(wire.from_fields({"name": name}, operations.Pull), timeout_s=timeout_s)
 
 
+def why_draft(name: str, *, timeout_s: float) -> Draft:
+    """Return the request for what was decided about a model's memory. Raises InvalidRequest naming the first wrong field."""
+    return draft(wire.from_fields({"name": name}, operations.Why), timeout_s=timeout_s)
+
+
 def unload_draft(name: str, *, timeout_s: float) -> Draft:
     """Return the request to end a model's process. Raises InvalidRequest naming the first wrong field."""
     return draft(wire.from_fields({"name": name}, operations.Unload), timeout_s=timeout_s)

@@ -16,6 +16,7 @@ from inferd_cli.run import run
 from inferd_cli.serve import serve
 from inferd_cli.status import status
 from inferd_cli.stop import stop
+from inferd_cli.why import why
 
 # Plain help and usage errors: a page of boxes is hard to read in a pipe, and rich takes 50 ms to load.
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.command()(ps)
 app.command()(status)
 app.command("list")(list_models)
 app.command()(pull)
+app.command()(why)
 app.command()(stop)
 app.command(hidden=True)(demo)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from inferd import GenerateEvent, PullEvent
     from inferd.messages.control import Priority
     from inferd.messages.operations import Message
-    from inferd.messages.reports import DaemonReport, Model
+    from inferd.messages.reports import DaemonReport, MemoryDecision, Model
 
     StreamEvent: TypeAlias = GenerateEvent | PullEvent
 
@@ -59,6 +59,9 @@ class Daemon(Protocol):
 
     def status(self) -> DaemonReport:
         """Return the whole service at one moment."""
+
+    def why(self, model: str) -> Sequence[MemoryDecision]:
+        """Return what was decided about a model's memory lately, oldest first."""
 
     def stop(self, grace_s: float = 30.0) -> object:
         """Return when the daemon has begun to drain."""

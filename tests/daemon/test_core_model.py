@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from inferd.messages.control import PRIORITIES, Priority
+from inferd.messages.events import Error
 from inferd_daemon import lifecycle as lc
 from inferd_daemon import scheduler as sc
 from inferd_daemon.catalogue.names import ModelId
@@ -80,6 +81,9 @@ class World:
         self.idle: set[ModelId] = set()
         self.refused: dict[ModelId, str] = {}
         self.ready: dict[ModelId, lc.View] = {}
+        self.memory_is_short = False
+        self.memory_asked: set[ModelId] = set()
+        self.memory_held: set[ModelId] = set()
         self.last_life = FIRST_LIFE - 1
 
     # --- the supervisor
@@ -104,6 +108,11 @@ class World:
         match command:
             case lc.StartPull():
                 self.pulls.add(command.model)
+            case lc.Reserve():
+                self.reserve(command.model)
+            case lc.Release():
+                self.memory_asked.discard(command.model)
+                self.memory_held.discard(command.model)
             case lc.Spawn():
                 self.spawn(command)
             case lc.OrderLoad() | lc.OrderLeave() | lc.OrderKill():
@@ -151,8 +160,22 @@ class World:
             process.doomed |= isinstance(command, lc.OrderLeave)
             process.loading |= isinstance(command, lc.OrderLoad)
 
+    def reserve(self, model: ModelId) -> None:
+        assert model not in self.memory_held, "memory was asked for twice"
+        self.memory_asked.add(model)
+        if self.memory_is_short:
+            self.pending.append(lc.Delayed(model, "others are in use"))
+        else:
+            self.grant(model)
+
+    def grant(self, model: ModelId) -> None:
+        self.memory_asked.discard(model)
+        self.memory_held.add(model)
+        self.pending.append(lc.Reserved(model))
+
     def spawn(self, command: lc.Spawn) -> None:
         assert self.keeper_is_up
+        assert command.model in self.memory_held, "a process began without memory"
         assert command.life > self.last_life, "a life number was used again"
         assert not [p for p in self.processes.values() if p.model == command.model and p.alive], "two lives at once"
         self.last_life = command.life
@@ -224,6 +247,27 @@ class World:
     def pull(self, model: ModelId) -> None:
         self.feed(lc.PullWanted(model))
 
+    # --- memory
+
+    def memory_changes(self, *, short: bool) -> None:
+        """Have loads wait for memory from now on, or give it to all that wait."""
+        self.memory_is_short = short
+        if not short:
+            for model in sorted(self.memory_asked):
+                self.grant(model)
+            self.feed(lc.Ticked())
+
+    def memory_refused(self, model: ModelId) -> None:
+        self.memory_asked.discard(model)
+        self.feed(lc.MemoryRefused(model, Error("resource_blocked", "it never fits")))
+
+    def evict(self, model: ModelId) -> None:
+        self.feed(lc.Evicted(model))
+
+    def unwanted(self, model: ModelId) -> None:
+        if not any(asked.model == model and asked.life is None for asked in self.open.values()):
+            self.feed(lc.Unwanted(model))
+
     # --- files
 
     def pull_ends(self, model: ModelId, *, well: bool) -> None:
@@ -281,10 +325,6 @@ class World:
         if not process.alive and (process.greeted or self.keeper_is_up):
             self.feed(lc.Gone(life, "killed by signal 9"))
 
-    def idle_expires(self, model: ModelId) -> None:
-        self.idle.discard(model)
-        self.feed(lc.IdleExpired(model))
-
     def time_passes(self, by_s: float) -> None:
         self.now_s += by_s
         due_s = [t for t in (self.lifecycle.next_timer_s(), self.scheduler.next_timer_s()) if t is not None]
@@ -295,6 +335,10 @@ class World:
     # --- what must hold
 
     def check(self) -> None:
+        with_process = {p.model for p in self.processes.values() if not p.fenced}
+        assert with_process <= self.memory_held
+        for model in self.memory_held - with_process:
+            assert self.lifecycle.view(model, self.now_s).state is lc.State.LOADING, "memory is held for nothing"
         for model in MODELS:
             of_model = [asked for asked in self.open.values() if asked.model == model]
             running = sum(asked.life is not None for asked in of_model)
@@ -320,6 +364,7 @@ class World:
         """Let everybody come to rest: no more trouble, and enough time."""
         if not self.keeper_is_up:
             self.keeper_comes()
+        self.memory_changes(short=False)
         for _ in range(200):
             for model in list(self.pulls):
                 self.pull_ends(model, well=True)
@@ -445,10 +490,22 @@ class Core(RuleBasedStateMachine):
     def files_change(self, model: ModelId, *, stored: bool) -> None:
         self.world.files_change(model, stored=stored)
 
-    @precondition(lambda self: self.world.idle)
+    @rule(model=models)
+    def evict(self, model: ModelId) -> None:
+        self.world.evict(model)
+
+    @rule(short=st.booleans())
+    def memory_changes(self, *, short: bool) -> None:
+        self.world.memory_changes(short=short)
+
+    @precondition(lambda self: self.world.memory_asked)
     @rule(data=st.data())
-    def idle_expires(self, data: st.DataObject) -> None:
-        self.world.idle_expires(data.draw(st.sampled_from(sorted(self.world.idle))))
+    def memory_refused(self, data: st.DataObject) -> None:
+        self.world.memory_refused(data.draw(st.sampled_from(sorted(self.world.memory_asked))))
+
+    @rule(model=models)
+    def unwanted(self, model: ModelId) -> None:
+        self.world.unwanted(model)
 
     @rule(by_s=st.sampled_from([0.1, 1.0, 5.0, 11.0, 70.0, 301.0]))
     def time_passes(self, by_s: float) -> None:
@@ -528,4 +585,6 @@ def busy_deeds(world: World, dice: random.Random) -> list[tuple[float, Callable[
         (0.05, keeper_restarts),
         (0.1, lambda: world.unload(dice.choice(MODELS))),
         (0.1, lambda: world.time_passes(30.0)),
+        (0.3, lambda: world.evict(dice.choice(MODELS))),
+        (0.5, lambda: world.memory_changes(short=dice.random() < 0.3)),
     ]

@@ -8,27 +8,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferd.messages.events import Error
 from inferd.messages.reports import ModelState
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ids import Life
 from inferd_daemon.lifecycle import (
     Announce,
     Command,
+    Delayed,
     Emptied,
     Event,
+    Evicted,
     FailWaiters,
     Fence,
     FilesChanged,
     Gone,
     Greeted,
     Hung,
-    IdleExpired,
     KeeperDown,
     KeeperUp,
     Lifecycle,
     LoadCause,
     Loaded,
     LoadFailed,
+    MemoryRefused,
     OrderKill,
     OrderLeave,
     OrderLoad,
@@ -36,6 +39,9 @@ from inferd_daemon.lifecycle import (
     Pulled,
     PullFailed,
     PullWanted,
+    Release,
+    Reserve,
+    Reserved,
     Served,
     ShowProgress,
     Spawn,
@@ -44,6 +50,7 @@ from inferd_daemon.lifecycle import (
     State,
     Ticked,
     UnloadWanted,
+    Unwanted,
     View,
     Wanted,
 )
@@ -59,7 +66,9 @@ OTHER = ModelId.parse("house/other:q4")
 class Story:
     """One life cycle, a clock that is set by hand, and the commands of the last step."""
 
-    def __init__(self, *, stored: bool = True, keeper: bool = True, first_life: int = 1) -> None:
+    def __init__(self, *, stored: bool = True, keeper: bool = True, first_life: int = 1, memory: bool = True) -> None:
+        """`memory`: every load gets its memory at once."""
+        self.has_memory = memory
         self.now_s = 100.0
         self.lifecycle = Lifecycle(Life(first_life))
         self.did: list[Command] = []
@@ -70,8 +79,15 @@ class Story:
 
     def happens(self, *events: Event, after_s: float = 0.0) -> Story:
         self.now_s += after_s
-        self.did = [command for event in events for command in self.lifecycle.step(event, self.now_s)]
+        self.did = [command for event in events for command in self._does(event)]
         return self
+
+    def _does(self, event: Event) -> list[Command]:
+        commands = self.lifecycle.step(event, self.now_s)
+        for command in tuple(commands):
+            if isinstance(command, Reserve) and self.has_memory:
+                commands += self._does(Reserved(command.model))
+        return commands
 
     def loads(self, life: int = 1) -> Story:
         return self.happens(Wanted(MODEL), *loading(life))
@@ -82,8 +98,9 @@ class Story:
 
     @property
     def orders(self) -> list[Command]:
-        """What was ordered, without what was only told."""
-        return [command for command in self.did if not isinstance(command, Announce | ShowProgress | FailWaiters)]
+        """What was ordered, without what was only told, and without memory if there is enough."""
+        told = (Announce, ShowProgress, FailWaiters, *((Reserve, Release) if self.has_memory else ()))
+        return [command for command in self.did if not isinstance(command, told)]
 
     @property
     def announced(self) -> list[State]:
@@ -378,11 +395,57 @@ def test_a_request_that_comes_during_a_drain_gets_the_next_life() -> None:
     assert story.announced == [State.STORED, State.LOADING]
 
 
-def test_an_idle_model_is_drained_like_an_unloaded_one() -> None:
-    story = Story().loads().happens(IdleExpired(MODEL))
+def test_an_evicted_model_is_drained_like_an_unloaded_one() -> None:
+    story = Story().loads().happens(Evicted(MODEL))
     assert story.announced == [State.DRAINING]
-    story.happens(IdleExpired(MODEL))
+    story.happens(Evicted(MODEL))
     assert story.did == []
+    assert story.happens(Emptied(MODEL)).orders == [OrderLeave(Life(1), LEAVE_GRACE_S)]
+
+
+def test_what_runs_on_an_evicted_model_is_not_hurried() -> None:
+    story = Story().loads().happens(Evicted(MODEL)).happens(Ticked(), after_s=10 * DRAIN_LIMIT_S)
+    assert story.orders == []
+
+
+def test_a_process_begins_only_once_its_memory_is_reserved_and_gives_it_back_when_it_is_gone() -> None:
+    story = Story(memory=False).happens(Wanted(MODEL))
+    assert story.orders == [Reserve(MODEL)]
+    assert story.happens(Reserved(MODEL)).orders == [Spawn(MODEL, Life(1))]
+    story.happens(*loading(1)).happens(UnloadWanted(MODEL), Emptied(MODEL))
+    assert story.orders == [OrderLeave(Life(1), LEAVE_GRACE_S)]
+    assert story.happens(Gone(Life(1), "left")).orders == [Release(MODEL), Fence(Life(1))]
+
+
+def test_a_load_that_waits_for_memory_says_so_and_has_no_limit_of_time() -> None:
+    story = Story(memory=False).happens(Wanted(MODEL), Delayed(MODEL, "others are in use"))
+    assert (story.view.state, story.view.phase) == (State.LOADING, "others are in use")
+    assert story.happens(Ticked(), after_s=10 * LOAD_STALL_S).did == []
+
+
+def test_refused_memory_fails_who_waits_and_the_next_request_is_a_new_question() -> None:
+    error = Error("resource_blocked", "too large")
+    story = Story(memory=False).happens(Wanted(MODEL), MemoryRefused(MODEL, error))
+    assert (story.view.state, story.failure.error) == (State.STORED, error)
+    assert story.happens(Wanted(MODEL)).orders == [Reserve(MODEL)]
+
+
+@pytest.mark.parametrize("event", [Unwanted(MODEL), UnloadWanted(MODEL)])
+def test_a_load_that_nobody_wants_any_more_waits_for_no_memory(event: Event) -> None:
+    story = Story(memory=False).happens(Wanted(MODEL)).happens(event)
+    assert (story.view.state, story.orders) == (State.STORED, [Release(MODEL)])
+    assert story.happens(Reserved(MODEL)).did == []
+
+
+def test_a_load_that_has_begun_goes_on_although_nobody_waits() -> None:
+    story = Story().happens(Wanted(MODEL)).happens(Unwanted(MODEL))
+    assert (story.view.state, story.did) == (State.LOADING, [])
+
+
+def test_memory_of_a_dead_process_is_asked_for_anew() -> None:
+    story = Story(memory=False).happens(Wanted(MODEL), Reserved(MODEL), *loading(1))
+    story.happens(Gone(Life(1), "killed"), Wanted(MODEL))
+    assert [one for one in story.orders if isinstance(one, Reserve | Release)] == [Release(MODEL), Reserve(MODEL)]
 
 
 def test_an_unload_ends_a_load_and_nobody_is_blamed() -> None:

@@ -15,6 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from inferd.messages import control, operations
 from inferd_actors import messages as actors
 from inferd_daemon.catalogue import VOCAB
+from inferd_daemon.ledger import Room
+from inferd_daemon.ledger.estimate import PROCESS_BYTES
 from inferd_daemon.scheduler.line import LineView
 from inferd_daemon.work import Waiting
 
@@ -25,6 +27,7 @@ OPERATIONS = (
     operations.Unload(MODELS[1]),
     operations.Pull(MODELS[0]),
 )
+GIB = 2**30
 FOREVER_S = 1_000.0
 """Longer than any deadline, back-off or drain."""
 
@@ -32,10 +35,12 @@ FOREVER_S = 1_000.0
 class Accidents(RuleBasedStateMachine):
     """Two apps, two models, a keeper; orders and facts in any interleaving of the two threads."""
 
+    budget_bytes: int | None = None
+
     def __init__(self) -> None:
         super().__init__()
         self.ending = contextlib.ExitStack()
-        self.home = self.ending.enter_context(house())
+        self.home = self.ending.enter_context(house(self.budget_bytes))
 
     @initialize()
     def begin(self) -> None:
@@ -200,5 +205,27 @@ class Accidents(RuleBasedStateMachine):
             self.ending.close()
 
 
+class Crowded(Accidents):
+    """The same with memory for one model at a time, which other programs take and give back."""
+
+    budget_bytes = PROCESS_BYTES * 3 // 2
+
+    @rule(available_bytes=st.sampled_from([60 * GIB, int(6.45 * GIB)]))
+    def other_programs_move(self, available_bytes: int) -> None:
+        self.home.room = Room(64 * GIB, available_bytes, 0)
+        self.home.run(lambda: self.home.supervisor.measured({}))
+
+    @invariant()
+    def never_more_than_fits(self) -> None:
+        assert sum(process.kind == "model" for process in self.home.processes.values()) <= 1
+
+    def teardown(self) -> None:
+        self.home.room = Room(64 * GIB, 60 * GIB, 0)
+        super().teardown()
+
+
 TestAccidents = Accidents.TestCase
 TestAccidents.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+TestCrowded = Crowded.TestCase
+TestCrowded.settings = TestAccidents.settings

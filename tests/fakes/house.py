@@ -31,10 +31,13 @@ from inferd_daemon.cluster import Cluster
 from inferd_daemon.desk import Desk
 from inferd_daemon.fleet import KEEPER, Fleet
 from inferd_daemon.ids import Life
+from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Room, Terms
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
+from inferd_daemon.peaks import Peak, Peaks, Shape
 from inferd_daemon.pulls import Pulls
 from inferd_daemon.requests import Requests
 from inferd_daemon.session import Peer
+from inferd_daemon.steward import Steward
 from inferd_daemon.store import Progress, Store
 from inferd_daemon.supervisor import Supervisor
 from inferd_daemon.switchboard import Kick, Outgoing, Switchboard
@@ -47,6 +50,7 @@ MODELS = ("test/one:echo", "test/two:echo")
 ABSENT = "test/absent:file"
 FILED = "test/filed:gguf"
 """A model with a tokenizer in its file."""
+ROOM = Room(64 * 2**30, 60 * 2**30, 0)
 ROWS = {name: {"engine": "echo"} for name in MODELS} | {
     ABSENT: {"engine": "echo", "file": "/nowhere"},
     FILED: {"engine": "llama_cpp", "file": "/models/filed.gguf"},
@@ -103,6 +107,23 @@ class FakeStore:
         self.stored.add(str(schema.id))
 
 
+class FakePeaks:
+    """Peaks that a test plants, and what was learned."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Peak] = {}
+
+    def of(self, shape: Shape) -> Peak | None:
+        """Return what was planted or learned."""
+        return self.known.get(shape.model)
+
+    def rose(self, shape: Shape, used_bytes: int, load_s: float) -> None:
+        """Learn."""
+        self.known[shape.model] = Peak(used_bytes, load_s)
+
+    ended = rose
+
+
 class Rules(dict[str, config.AppRules]):
     """Rules of apps that cannot be read while a test has planted a bug in them."""
 
@@ -155,8 +176,10 @@ class Process:
 class House:
     """Everything between an app's frames and an actor's frames."""
 
-    def __init__(self, clock: list[float]) -> None:
+    def __init__(self, clock: list[float], budget_bytes: int | None = None) -> None:
         self.clock = clock
+        self.budget_bytes = budget_bytes
+        self.room = ROOM
         self.catalogue = curated().with_rows(ROWS)
         self.cluster, self.store, self.attendants = FakeCluster(), FakeStore(), Attendants(FIRST_LIFE)
         self.rules = Rules()
@@ -191,6 +214,11 @@ class House:
         lifecycle = Lifecycle(Life(FIRST_LIFE + LIVES))
         supervisor.fleet = self.fleet = Fleet(lifecycle, self.catalogue, store, cluster, post, supervisor)
         settings = config.Settings.model_construct(apps=self.rules, limits=config.Limits())
+        self.ledger = Ledger({RAM: Terms(self.budget_bytes)}, KeepAlive())
+        self.peaks = FakePeaks()
+        supervisor.steward = Steward(
+            self.ledger, self.catalogue, store, cast("Peaks", self.peaks), lambda _pids: self.room, supervisor, _nothing
+        )
         supervisor.requests = self.requests = Requests(settings, self.catalogue, post, supervisor, "trace")
         tasks = cast("asyncio.TaskGroup", asyncio.get_running_loop())  # it owns the tasks until the house closes
         supervisor.pulls = Pulls(store, tasks, supervisor.pull_moved)
@@ -198,6 +226,7 @@ class House:
             catalogue=self.catalogue,
             fleet=self.fleet,
             requests=self.requests,
+            steward=supervisor.steward,
             meter=Meter(lambda: ()),
             tasks=tasks,
             post=post,
@@ -496,9 +525,13 @@ class House:
         self.close()
 
 
+def _nothing() -> None:
+    """Nobody measures here."""
+
+
 @contextmanager
-def house() -> Iterator[House]:
+def house(budget_bytes: int | None = None) -> Iterator[House]:
     """Give a house whose clock a test moves; the standard library's clock stands still meanwhile."""
     clock = [time.monotonic()]
-    with mock.patch("time.monotonic", side_effect=lambda: clock[0]), House(clock) as built:
+    with mock.patch("time.monotonic", side_effect=lambda: clock[0]), House(clock, budget_bytes) as built:
         yield built

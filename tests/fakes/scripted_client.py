@@ -18,6 +18,7 @@ from inferd import (
     Done,
     GenerateEvent,
     Loading,
+    MemoryDecision,
     Message,
     Model,
     ModelNotFound,
@@ -144,11 +145,15 @@ class ScriptedDaemon:
     failure: BaseException | None = None
     on_stop: Callable[[], object] = lambda: None
     graces_s: list[float] = field(default_factory=list)
+    decisions: tuple[MemoryDecision, ...] = ()
 
     def status(self) -> DaemonReport:
         if self.failure:
             raise self.failure
         return self.report
+
+    def why(self, _model: str) -> tuple[MemoryDecision, ...]:
+        return self.decisions
 
     def stop(self, grace_s: float = 30.0) -> None:
         self.graces_s.append(grace_s)

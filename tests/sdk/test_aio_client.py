@@ -68,6 +68,7 @@ def test_generate_and_the_small_calls_return_what_the_daemon_answers(run: Run, t
         "list_models": (events.ModelList((model,)),),
         "status": (events.StatusReport(report),),
         "unload": (events.Unloaded("m"),),
+        "why": (events.WhyReport("m", ()),),
         "stop": (events.Stopping(),),
         "pull": (events.PullProgress("downloading", 1, 2), events.Pulled("m", 2)),
     }
@@ -84,6 +85,7 @@ def test_generate_and_the_small_calls_return_what_the_daemon_answers(run: Run, t
             assert await client.models.list() == (model,)
             assert await client.daemon.status() == report
             await client.models.unload("m")
+            assert await client.daemon.why("m") == ()
             await client.daemon.stop()
             assert tuple([event async for event in client.models.pull("m")]) == answers["pull"]
             assert await client.ping() > 0

@@ -16,6 +16,7 @@ from inferd import (
     ConnectionLost,
     DeadlineExceeded,
     InferenceError,
+    MemoryDecision,
     Message,
     ModelNotFound,
     Pulled,
@@ -176,6 +177,19 @@ def test_stop_with_a_model_unloads_it_and_leaves_the_daemon() -> None:
     assert invoke(client, "stop", "echo").stdout == "unloaded echo\n"
     assert client.models.unloaded == ["echo"]
     assert client.daemon.graces_s == []
+
+
+def test_why_shows_each_decision_and_what_would_help() -> None:
+    held = MemoryDecision("load", 90.0, "notes", 600_000_000, 0, 600_000_000, 10**9, "fits: \x1b[31mit does")
+    waits = MemoryDecision("wait", 2.5, "notes", 600_000_000, 600_000_000, 600_000_000, 10**9, "in use", "wait for it")
+    daemon = ScriptedDaemon(decisions=(held, waits))
+    shown = invoke(ScriptedClient(daemon=daemon), "why", "smol").stdout
+    assert "\x1b" not in shown
+    assert [line.split()[:1] for line in shown.splitlines()[:2]] == [["AGO"], ["1"]]
+    assert "600 MB → 600 MB" in shown
+    assert shown.splitlines()[-1] == "what helps: wait for it"
+    told = json.loads(invoke(ScriptedClient(daemon=daemon), "why", "smol", "--json").stdout)
+    assert [one["kind"] for one in told["decisions"]] == ["load", "wait"]
 
 
 def test_stop_returns_when_the_process_is_gone() -> None:

@@ -18,6 +18,7 @@ from inferd.streams import ReplyStream
 
 FINISHED = events.Finished("m", usage=events.Usage(3, 2))
 REPORT = reports.DaemonReport("0", "i", 1, 0.0, "s", "ready", draining=False)
+DECISION = reports.MemoryDecision("wait", 1.5, "notes", 2, 3, 3, 4, "others are in use", "wait")
 
 
 @pytest.fixture
@@ -73,6 +74,7 @@ def test_the_small_calls_return_what_the_daemon_answers(path: Path) -> None:
         "list_models": (events.ModelList((model,)),),
         "status": (events.StatusReport(REPORT),),
         "unload": (events.Unloaded("m"),),
+        "why": (events.WhyReport("m", (DECISION,)),),
         "stop": (events.Stopping(),),
         "pull": (events.PullProgress("downloading", 1, 2), events.Pulled("m", 2)),
     }
@@ -86,10 +88,12 @@ def test_the_small_calls_return_what_the_daemon_answers(path: Path) -> None:
         client.models.unload("m")
         client.daemon.stop(grace_s=1.5)
         assert tuple(client.models.pull("m")) == answers["pull"]
+        assert client.daemon.why("m") == (DECISION,)
         assert client.ping() > 0
-        asked = [daemon.request().request for _ in range(5)]
+        asked = [daemon.request().request for _ in range(6)]
     assert asked[2].body == {"name": "m"}
     assert asked[3].body == {"grace_ms": 1_500}
+    assert asked[5].body == {"name": "m"}
 
 
 def test_the_daemons_error_is_raised_and_raised_again_so_that_it_never_passes_for_an_end(path: Path) -> None:
@@ -472,5 +476,6 @@ def test_every_operation_of_this_face_exists_on_the_wire() -> None:
         "Status",
         "Pull",
         "Unload",
+        "Why",
         "Stop",
     }

@@ -18,6 +18,7 @@ NAMES = {
         "DaemonReport",
         "Done",
         "Likely",
+        "MemoryDecision",
         "Model",
         "Process",
         "Reply",

@@ -18,6 +18,20 @@ class StartPull:
 
 
 @dataclass(frozen=True, slots=True)
+class Reserve:
+    """Find memory for the model; answered by `Reserved` or `MemoryRefused`, any number of `Delayed` before."""
+
+    model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The model holds no memory any more, and waits for none."""
+
+    model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
 class Spawn:
     """Have the keeper start a process; answered by `Spawned` and `Greeted`, or by `Gone`."""
 
@@ -82,4 +96,16 @@ class FailWaiters:
     error: Error
 
 
-Command = StartPull | Spawn | OrderLoad | OrderLeave | OrderKill | Fence | Announce | ShowProgress | FailWaiters
+Command = (
+    StartPull
+    | Reserve
+    | Release
+    | Spawn
+    | OrderLoad
+    | OrderLeave
+    | OrderKill
+    | Fence
+    | Announce
+    | ShowProgress
+    | FailWaiters
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from inferd.messages.events import Error
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ids import Life
 
@@ -58,8 +59,38 @@ class UnloadWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class IdleExpired:
-    """Nothing was in flight for as long as its keep-alive allows."""
+class Reserved:
+    """Its memory is reserved and its process may begin; answers `Reserve`."""
+
+    model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """Its memory is not to be had yet; `reason` says what it waits for."""
+
+    model: ModelId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRefused:
+    """Its memory is not to be had; answers `Reserve`."""
+
+    model: ModelId
+    error: Error
+
+
+@dataclass(frozen=True, slots=True)
+class Unwanted:
+    """Nobody waits for it any more."""
+
+    model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class Evicted:
+    """Its memory is wanted for another model, or it was idle for long enough. What runs on it ends by itself."""
 
     model: ModelId
 
@@ -162,6 +193,7 @@ class Ticked:
     """Time passed: due at `Lifecycle.next_timer_s`; at other times harmless."""
 
 
-ModelEvent = Wanted | PullWanted | Pulled | PullFailed | FilesChanged | UnloadWanted | IdleExpired | Emptied
+MemoryEvent = Reserved | Delayed | MemoryRefused | Unwanted | Evicted
+ModelEvent = Wanted | PullWanted | Pulled | PullFailed | FilesChanged | UnloadWanted | MemoryEvent | Emptied
 LifeEvent = Spawned | Greeted | Progressed | Loaded | LoadFailed | Served | Hung | Gone
 Event = ModelEvent | LifeEvent | KeeperUp | KeeperDown | Ticked

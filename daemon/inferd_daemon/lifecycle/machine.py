@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, assert_never
 from inferd import errors
 from inferd_daemon.lifecycle import commands, events
 from inferd_daemon.lifecycle.processes import Processes
-from inferd_daemon.lifecycle.record import NEVER_S, Capacity, Process, Record, View
+from inferd_daemon.lifecycle.record import NEVER_S, Capacity, Memory, Process, Record, View
 from inferd_daemon.lifecycle.setbacks import no_files
 from inferd_daemon.lifecycle.states import State
 from inferd_daemon.lifecycle.transitions import Transitions
@@ -75,7 +75,11 @@ class Lifecycle:
                 | events.PullFailed()
                 | events.FilesChanged()
                 | events.UnloadWanted()
-                | events.IdleExpired()
+                | events.Reserved()
+                | events.Delayed()
+                | events.MemoryRefused()
+                | events.Unwanted()
+                | events.Evicted()
                 | events.Emptied()
             ):
                 record = self._records.setdefault(event.model, Record(event.model))
@@ -112,8 +116,8 @@ class Lifecycle:
                     self._states.move(record, events.PullFailed)
             case events.FilesChanged():
                 self._files_changed(record, event)
-            case events.IdleExpired():
-                self._states.move(record, events.IdleExpired)
+            case events.Reserved() | events.Delayed() | events.MemoryRefused() | events.Unwanted() | events.Evicted():
+                self._about_memory(record, event)
             case events.Emptied():
                 if record.state is State.DRAINING:
                     self._states.leave(record)
@@ -153,6 +157,27 @@ class Lifecycle:
         if failed or event.stored != record.stored:
             record.stored = event.stored
             self._states.move(record, events.FilesChanged)
+
+    def _about_memory(self, record: Record, event: events.MemoryEvent) -> None:
+        waits = record.memory is Memory.ASKED
+        match event:
+            case events.Reserved() if waits:
+                record.memory = Memory.HELD
+                self._states.spawn(record)
+            case events.Delayed() if waits:
+                self._states.load_moved(record, 0.0, event.reason)
+            case events.MemoryRefused() if waits:
+                record.memory = Memory.NONE
+                self._states.fail_waiters(record, event.error)
+                self._states.move(record, events.MemoryRefused)
+            case events.Unwanted() if waits:
+                record.wanted = False
+                self._states.move(record, events.Unwanted)
+            case events.Evicted() if record.state is State.READY:
+                record.evicted = True
+                self._states.move(record, events.Evicted)
+            case _:
+                pass
 
     def _about_life(self, record: Record, process: Process, event: events.LifeEvent) -> None:
         if isinstance(event, events.Gone):
@@ -205,6 +230,7 @@ class Lifecycle:
     def _vacate(self, record: Record, process: Process, reason: str) -> None:
         """Take note that the process is gone; whether that is a failure depends on whether it was meant to end."""
         fence = self._processes.bury(record, process)
+        self._states.release(record)
         if record.state is State.READY:
             self._states.died(record, reason)  # first no new work, then the end of the old: else it would follow
             self._states.commands.append(fence)

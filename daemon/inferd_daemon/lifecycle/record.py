@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import Enum
 
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ids import Life
@@ -48,6 +49,14 @@ class View:
     """While READY or DRAINING."""
 
 
+class Memory(Enum):
+    """How far a model is with its memory."""
+
+    NONE = "none"
+    ASKED = "asked"
+    HELD = "held"
+
+
 @dataclass(slots=True)
 class Process:
     """The one process that a model may have."""
@@ -69,6 +78,10 @@ class Record:
     stored: bool = False
     wanted: bool = False
     """Requests wait for the next life."""
+    memory: Memory = Memory.NONE
+    """Held from before its process is there until after it is gone."""
+    evicted: bool = False
+    """It drains for the ledger's sake, so without a limit of time."""
     process: Process | None = None
     capacity: Capacity | None = None
     progress: float = 0.0

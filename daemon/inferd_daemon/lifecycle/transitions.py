@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from inferd_daemon.lifecycle import commands, events
 from inferd_daemon.lifecycle.processes import Processes, kill, kill_again, leave
-from inferd_daemon.lifecycle.record import NEVER_S, Record
+from inferd_daemon.lifecycle.record import NEVER_S, Memory, Record
 from inferd_daemon.lifecycle.setbacks import Setback, after_death, after_load_failure, no_files
 from inferd_daemon.lifecycle.states import State
 from inferd_daemon.lifecycle.table import NEXT, GaveUp, Kind, Rested, Struck
@@ -23,7 +23,8 @@ LOAD_STALL_S: Final = 120.0
 waiters hear the cause and not that their time is over."""
 
 DRAIN_LIMIT_S: Final = 300.0
-"""Then the process is asked to leave although requests run: as long as a request may go without progress by default."""
+"""Then the process is asked to leave although requests run: as long as a request may go without progress by default. A model
+that was evicted is not hurried: what runs on it has a deadline of its own."""
 
 STEADY_S: Final = 60.0
 """A model that stayed loaded for a minute did not die of being loaded: its earlier failures are forgiven."""
@@ -47,6 +48,8 @@ class Transitions:
     def _enter(self, record: Record, state: State) -> None:
         """Change the state, here and nowhere else; tell of it; go on to what the state is for."""
         record.state = State.ABSENT if state is State.STORED and not record.stored else state
+        if record.state is not State.LOADING and record.process is None:
+            self.release(record)
         record.due_s = self._due_s(record)
         if record.state is State.ABSENT and record.wanted:
             self.fail_waiters(record, no_files(record.model))
@@ -60,7 +63,7 @@ class Transitions:
             case State.READY:
                 return self.now_s + STEADY_S
             case State.DRAINING:
-                return self.now_s + DRAIN_LIMIT_S
+                return NEVER_S if record.evicted else self.now_s + DRAIN_LIMIT_S
             case State.BACKOFF if record.setback and record.setback.retry_at_s is not None:
                 return record.setback.retry_at_s
             case _:
@@ -121,15 +124,26 @@ class Transitions:
 
         1. The previous process is not gone yet.
         2. The keeper is not up.
-        3. Nothing is in the way.
+        3. Its memory is not reserved.
+        4. Nothing is in the way.
         """
         if record.process is not None:  # 1
             self.load_moved(record, 0.0, "waiting for the previous process to end")
         elif not self._processes.keeper_is_up:  # 2
             self.load_moved(record, 0.0, "starting keeper")
-        else:  # 3
+        elif record.memory is not Memory.HELD:  # 3
+            record.memory = Memory.ASKED
+            self.load_moved(record, 0.0, "waiting for memory")
+            self.commands.append(commands.Reserve(record.model))
+        else:  # 4
             self.commands.append(self._processes.spawn(record))
             self.load_moved(record, 0.0, "starting process")
+
+    def release(self, record: Record) -> None:
+        """Give back the memory of a model that has no process, and wait for none."""
+        if record.memory is not Memory.NONE:
+            record.memory, record.evicted = Memory.NONE, False
+            self.commands.append(commands.Release(record.model))
 
     def leave(self, record: Record) -> None:
         """Ask the process, if there is one, to end."""

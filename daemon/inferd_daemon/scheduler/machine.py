@@ -64,6 +64,11 @@ class Scheduler:
         line = self._lines.get(model)
         return tuple(ticket.stream for ticket in line.waiting()) if line else ()
 
+    def first(self, model: ModelId) -> Ticket | None:
+        """Return who is expected to be served next of those who wait for `model`; None: nobody waits."""
+        line = self._lines.get(model)
+        return next(line.first(1), None) if line else None
+
     def running(self, model: ModelId) -> tuple[StreamNo, ...]:
         """Return who was dispatched to `model` and has not ended, the oldest dispatch first."""
         line = self._lines.get(model)

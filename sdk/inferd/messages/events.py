@@ -24,7 +24,7 @@ from inferd.messages.bounds import (
     ShortText,
     Text,
 )
-from inferd.messages.reports import DaemonReport, Model
+from inferd.messages.reports import DaemonReport, MemoryDecision, Model
 
 CancelReason = Literal["app", "slow_reader", "disconnected", "shutdown", "unloaded", "starved_feed"]
 StopReason = Literal["stop", "length", "stop_sequence", "tool_calls", "cancelled", "content_filter"]
@@ -243,6 +243,14 @@ class Unloaded:
 
 
 @dataclass(frozen=True, slots=True)
+class WhyReport:
+    """Answer to `why`."""
+
+    model: Name
+    decisions: tuple[MemoryDecision, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """Answer to `stop`: the daemon drains and will close the line."""
 
@@ -277,6 +285,7 @@ Terminal = (
     | StatusReport
     | Pulled
     | Unloaded
+    | WhyReport
     | Stopping
     | Error
     | Cancelled
@@ -301,6 +310,7 @@ TERMINALS: tuple[type[Terminal], ...] = (
     StatusReport,
     Pulled,
     Unloaded,
+    WhyReport,
     Stopping,
     Error,
     Cancelled,

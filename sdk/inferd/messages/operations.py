@@ -165,13 +165,22 @@ class Unload:
 
 
 @dataclass(frozen=True, slots=True)
+class Why:
+    """What was decided about a model's memory lately, oldest first; answered by `why_report`."""
+
+    name: Name
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End the daemon: what runs may finish within `grace_ms`, then it is cancelled; answered by `stopping`."""
 
     grace_ms: Annotated[int, Range(0, 600_000)] = 30_000
 
 
-Operation = Generate | Loopback | Tokenize | Detokenize | EstimateTokens | ListModels | Status | Pull | Unload | Stop
+Operation = (
+    Generate | Loopback | Tokenize | Detokenize | EstimateTokens | ListModels | Status | Pull | Unload | Why | Stop
+)
 OPERATIONS: tuple[type[Operation], ...] = (
     Generate,
     Loopback,
@@ -182,6 +191,7 @@ OPERATIONS: tuple[type[Operation], ...] = (
     Status,
     Pull,
     Unload,
+    Why,
     Stop,
 )
 FOR_MODELS: frozenset[type[Operation]] = frozenset({Generate, Loopback})

@@ -67,6 +67,29 @@ class App:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryDecision:
+    """One decision about a model's memory, with the numbers that were compared."""
+
+    kind: Literal["load", "wait", "refusal", "eviction"]
+    age_s: Seconds
+    """How long ago."""
+    app: ShortText
+    """Who asked for the load that it was about; empty: nobody, time did."""
+    need_bytes: Bytes
+    """Of the load; for an eviction, what the model held."""
+    before_bytes: Bytes
+    """Held by all models before it."""
+    after_bytes: Bytes
+    """Held by all models once it is carried out."""
+    limit_bytes: Bytes
+    """What all models might hold at that moment."""
+    rule: ShortText
+    """Which rule decided, in one sentence."""
+    help: ShortText = ""
+    """What would help; empty where nothing is amiss."""
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonReport:
     """The whole service at one moment; times in seconds since its start."""
 

@@ -1,0 +1,51 @@
+"""Measures what models use, every few seconds while there are any.
+
+Covers: the task, which reads in a worker thread and tells the loop. See also: `memory` (one reading), `steward`, who is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from inferd_daemon.catalogue import ModelId
+from inferd_daemon.memory import read_tree_bytes
+
+EVERY_S: Final = 5.0
+"""A reading costs a millisecond per process; a model grows over requests, not within seconds, once it is loaded."""
+
+
+class Gauge:
+    """`run` is the task; `wake` has it look while there are models."""
+
+    def __init__(
+        self,
+        processes: Callable[[], Mapping[ModelId, int]],
+        tell: Callable[[Mapping[ModelId, int]], None],
+        save: Callable[[], None],
+    ) -> None:
+        """`processes()`: models and their processes, now. `tell(bytes)`: in the loop. `save()`: in a worker thread."""
+        self._processes = processes
+        self._tell = tell
+        self._save = save
+        self._has_models = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look from now on, until no model is there any more."""
+        self._has_models.set()
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        while True:
+            await self._has_models.wait()
+            await asyncio.sleep(EVERY_S)
+            pids = dict(self._processes())
+            if not pids:
+                self._has_models.clear()
+            self._tell(await asyncio.to_thread(_read, pids))
+            await asyncio.to_thread(self._save)
+
+
+def _read(pids: Mapping[ModelId, int]) -> Mapping[ModelId, int]:
+    return {model: used_bytes for model, pid in pids.items() if (used_bytes := read_tree_bytes(pid))}

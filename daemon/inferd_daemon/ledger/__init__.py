@@ -1,0 +1,58 @@
+"""Who may use how much memory: reservations before loads, who leaves for whom, and why. Pure.
+
+Feed `Ledger.step` what happened and carry out what it returns, in order. The same events at the same times give the same
+commands. `events`: in. `commands`: out. `machine`: what events do. `verdict`: one load's fate. `victims`: the cheapest set
+that leaves. `habits`: chance of use. `accounts`, `holding`: the books. `room`: limits. `estimate`: a first guess. `story`,
+`words`: what is told of decisions. See also: `lifecycle` (processes), `steward` (the effects), `memory` (readings).
+"""
+
+from inferd_daemon.ledger.commands import Command, Evict, Grant, Refuse, ShowWait
+from inferd_daemon.ledger.estimate import first_estimate_bytes
+from inferd_daemon.ledger.events import (
+    Asked,
+    Event,
+    Left,
+    Loaded,
+    Measured,
+    Pinned,
+    Released,
+    Rested,
+    RoomRead,
+    Ticked,
+    Used,
+)
+from inferd_daemon.ledger.holding import NEVER_S, Holding, Phase
+from inferd_daemon.ledger.machine import KEEP_ALIVE_S, KeepAlive, Ledger
+from inferd_daemon.ledger.room import RAM, Device, Room, Terms
+from inferd_daemon.ledger.story import Decision
+
+__all__ = [
+    "KEEP_ALIVE_S",
+    "NEVER_S",
+    "RAM",
+    "Asked",
+    "Command",
+    "Decision",
+    "Device",
+    "Event",
+    "Evict",
+    "Grant",
+    "Holding",
+    "KeepAlive",
+    "Ledger",
+    "Left",
+    "Loaded",
+    "Measured",
+    "Phase",
+    "Pinned",
+    "Refuse",
+    "Released",
+    "Rested",
+    "Room",
+    "RoomRead",
+    "ShowWait",
+    "Terms",
+    "Ticked",
+    "Used",
+    "first_estimate_bytes",
+]

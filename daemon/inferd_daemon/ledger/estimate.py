@@ -1,0 +1,46 @@
+"""What a model will take, before it was ever loaded here. Pure.
+
+Covers: the first estimate, from what the catalogue knows. Does not cover what was learned: `peaks`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+PROCESS_BYTES: Final = 96 * 2**20
+"""A process with an engine's library and nothing loaded: 60 to 90 MB were measured."""
+
+WEIGHTS_FACTOR: Final = 1.1
+"""Weights and what is computed in between, in parts of the file."""
+
+CACHE_BYTES_PER_TOKEN: Final = 23_040
+CACHE_FILE_BYTES: Final = 98 * 10**6
+"""A 135M model (30 layers, 3 heads of 64, 16 bit) in a file of 98 MB keeps 23 kB a token, an 8B model in one of 4.7 GB
+131 kB: the square root of the file's size comes close to both."""
+
+DEFAULT_CONTEXT_TOKENS: Final = 4_096
+DEFAULT_SHELF_BYTES: Final = 256 * 2**20
+"""Of the llama_cpp engine's options; its cache is two contexts unless they say otherwise."""
+
+Options = Mapping[str, str | float | int | bool]
+
+
+def first_estimate_bytes(engine: str, file_bytes: int, options: Options, context_tokens: int | None) -> int:
+    """Return the peak to be expected of a model's process. `context_tokens`: as the catalogue says; None: not known."""
+    if engine == "echo":
+        return PROCESS_BYTES + _number(options, "memory_bytes", 0)
+    context = _number(options, "context_tokens", 0) or min(
+        context_tokens or DEFAULT_CONTEXT_TOKENS, DEFAULT_CONTEXT_TOKENS
+    )
+    cached = _number(options, "cache_tokens", 0) or 2 * context
+    per_token = CACHE_BYTES_PER_TOKEN * math.sqrt(max(file_bytes, 1) / CACHE_FILE_BYTES)
+    shelf_bytes = _number(options, "shelf_bytes", DEFAULT_SHELF_BYTES)
+    return PROCESS_BYTES + int(WEIGHTS_FACTOR * file_bytes + cached * per_token) + shelf_bytes
+
+
+def _number(options: Options, name: str, default: int) -> int:
+    """Return an option as the engine would read it; what the engine will refuse counts as the default."""
+    value = options.get(name, default)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else default

@@ -1,0 +1,91 @@
+"""What the ledger is told, in the past tense. Events about models that it does not hold change nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inferd_daemon.catalogue.names import ModelId
+from inferd_daemon.ledger.room import RAM, Device, Room
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRead:
+    """How full a memory is. To be told before whatever needs a decision, and every few seconds while models are held."""
+
+    device: Device
+    room: Room
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A load waits for memory. Told again, it joins: the load keeps its place, the most urgent class counts."""
+
+    model: ModelId
+    need_bytes: int
+    app: str
+    """Who asked first."""
+    rank: int
+    """Of the class; 0 is the most urgent."""
+    load_s: float
+    """How long its load is expected to take."""
+    device: Device = RAM
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Its process is gone, or its load is wanted no more: it holds nothing and waits for nothing."""
+
+    model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """It answers requests; its load took so long."""
+
+    model: ModelId
+    load_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A request was given to it: from now on it is in use."""
+
+    model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class Rested:
+    """Nothing runs on it and nothing waits for it."""
+
+    model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """It takes no new work and will be gone, whoever wanted that."""
+
+    model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What its processes really use."""
+
+    model: ModelId
+    used_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """It is never to leave by the ledger's decision, or may again."""
+
+    model: ModelId
+    is_pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """Time passed: due at `Ledger.next_timer_s`; at other times harmless."""
+
+
+Event = RoomRead | Asked | Released | Loaded | Used | Rested | Left | Measured | Pinned | Ticked

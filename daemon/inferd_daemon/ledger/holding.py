@@ -1,0 +1,88 @@
+"""A model that holds memory, and a load that waits for it: the ledger's two kinds of rows.
+
+Covers: the data and what follows from one row alone. Only `machine` changes them. Pure.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from inferd_daemon.catalogue.names import ModelId
+from inferd_daemon.ledger.room import Device
+
+NEVER_S: Final = math.inf
+
+AGING_S: Final = 30.0
+"""A load that has waited for so long counts as one class more urgent, so that every one is the first at last."""
+
+PATIENCE_S: Final = (0.0, 5.0, 30.0, 60.0)
+"""By class: how long a load waits for models in use to become idle. Then one of them yields: what runs on it ends first, what
+comes for it waits for its next life. Without that, two models that are always in use would keep a third out for ever."""
+
+LEAST_TURN_S: Final = 10.0
+TURN_LOADS: Final = 4.0
+"""A model in use yields only after it was there for 10 s and for 4 times what the two loads cost: so at most a fifth of the
+time goes into loading when more models are wanted all the time than fit."""
+
+
+class Phase(enum.Enum):
+    """What a holding's model does."""
+
+    LOADING = "loading"
+    BUSY = "in use"
+    IDLE = "idle"
+    LEAVING = "leaving"
+
+
+@dataclass(slots=True)
+class Holding:
+    """Memory that belongs to one model from the decision to load it until its process is gone."""
+
+    model: ModelId
+    device: Device
+    reserved_bytes: int
+    began_s: float
+    load_s: float
+    phase: Phase = Phase.LOADING
+    measured_bytes: int = 0
+    idle_since_s: float = NEVER_S
+
+    @property
+    def held_bytes(self) -> int:
+        """Return what counts: the larger of what was reserved and what is used."""
+        return max(self.reserved_bytes, self.measured_bytes)
+
+    def turn_ends_s(self, other_load_s: float) -> float:
+        """Return when it has had its turn, so that a load that has waited for long may have its memory."""
+        return self.began_s + max(LEAST_TURN_S, TURN_LOADS * (self.load_s + other_load_s))
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A load that waits for memory."""
+
+    model: ModelId
+    device: Device
+    need_bytes: int
+    app: str
+    rank: int
+    load_s: float
+    asked_s: float
+    number: int
+    """In the order of arrival."""
+    passed_bytes: int = 0
+    """Of loads that began before it although they came later."""
+    shown: str = ""
+    """What those who wait were told last."""
+
+    def place(self, now_s: float) -> tuple[int, int]:
+        """Return its place in the line: smaller comes first."""
+        return max(0, self.rank - int((now_s - self.asked_s) / AGING_S)), self.number
+
+    @property
+    def patient_until_s(self) -> float:
+        """Return from when on models in use yield to it."""
+        return self.asked_s + PATIENCE_S[min(self.rank, len(PATIENCE_S) - 1)]

@@ -1,0 +1,89 @@
+"""What becomes of a load that waits for memory: the decision itself, from numbers alone. Pure.
+
+Covers: one load against one memory. Does not cover the order of loads nor keeping the books: `machine`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inferd_daemon.ledger.victims import Candidate, cheapest
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """One memory as a load finds it. All in bytes."""
+
+    ceiling_bytes: int
+    """What may be held at the best of times."""
+    limit_bytes: int
+    """What may be held now."""
+    pinned_bytes: int
+    """Held by models that never leave."""
+    free_bytes: int
+    """Not held by anybody; less than 0 when the limit has fallen below what is held."""
+    spare_bytes: int
+    """Free or soon to be, after the loads that come first have had theirs."""
+    may_pass: bool
+    """Whether it may take what is free although loads before it wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fits:
+    """It may begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitsAfter:
+    """It may begin once these are gone; nobody: once those are gone who leave already."""
+
+    victims: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Everything that it could have is in use, or belongs to a load before it."""
+
+    behind: bool
+    """Behind another load."""
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """It never fits. `beside_pinned`: it would, without the pinned models."""
+
+    beside_pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Squeezed:
+    """It would fit, but other programs have the memory now."""
+
+
+Verdict = Fits | FitsAfter | Waits | TooLarge | Squeezed
+
+
+def judge(need_bytes: int, books: Books, idle: Sequence[Candidate], yielding: Sequence[Candidate]) -> Verdict:
+    """Return what becomes of a load. `yielding`: models in use that have had their turn; none while it is to be patient.
+
+    1. Larger than may ever be held, or than the pinned models leave: it never fits.
+    2. Free, and no load before it needs it: it fits.
+    3. Larger than the machine could give now: other programs have it.
+    4. Enough leaves already: it fits after that.
+    5. Enough is idle, or may yield: it fits after the cheapest of these. If no set is enough nobody leaves for it.
+    6. It waits.
+    """
+    if need_bytes > books.ceiling_bytes - books.pinned_bytes:  # 1
+        return TooLarge(beside_pinned=need_bytes <= books.ceiling_bytes)
+    if need_bytes <= books.free_bytes and (need_bytes <= books.spare_bytes or books.may_pass):  # 2
+        return Fits()
+    if need_bytes > books.limit_bytes - books.pinned_bytes:  # 3
+        return Squeezed()
+    if need_bytes <= books.spare_bytes:  # 4
+        return FitsAfter(())
+    for candidates in (idle, (*idle, *yielding)):  # 5
+        victims = cheapest(candidates, need_bytes - books.spare_bytes)
+        if victims is not None:
+            return FitsAfter(victims)
+    return Waits(behind=books.spare_bytes < books.free_bytes)  # 6

@@ -1,0 +1,116 @@
+"""What models really took: the highest use seen of each, kept in a SQLite file across restarts. The only door to that file.
+
+Covers: one row per model, engine and settings of its life. Does not cover the first guess (`ledger.estimate`) nor measuring
+(`gauge`). Opening and `save` block for milliseconds: worker threads; the rest works in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+log = structlog.get_logger()
+
+FADE: Final = 0.1
+"""How much of the way a peak goes down to the next life's if that was lower: one odd life is forgotten after some ten."""
+
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS peaks (
+    model TEXT NOT NULL, engine TEXT NOT NULL, settings TEXT NOT NULL,
+    peak_bytes INTEGER NOT NULL, load_s REAL NOT NULL,
+    PRIMARY KEY (model, engine, settings)
+) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a peak belongs to. `settings`: everything else that changes it, in a fixed spelling: context, slots, file size."""
+
+    model: str
+    engine: str
+    settings: str
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """What a life of this shape takes."""
+
+    peak_bytes: int
+    load_s: float
+
+
+class Peaks:
+    """All peaks. A file that cannot be read is put aside: what it held is only learned again."""
+
+    def __init__(self, file: Path) -> None:
+        """Open and read `file`. Blocks; raises OSError when the folder cannot be written."""
+        self._file = file
+        self._changed: dict[Shape, Peak] = {}
+        try:
+            self._known = self._read()
+        except sqlite3.DatabaseError as broken:
+            log.warning("learned memory is lost", file=str(file), reason=str(broken))
+            file.replace(file.with_suffix(".broken"))
+            self._known = self._read()
+
+    def of(self, shape: Shape) -> Peak | None:
+        """Return what is known of a shape."""
+        return self._known.get(shape)
+
+    def rose(self, shape: Shape, used_bytes: int, load_s: float) -> None:
+        """Take note of a measured use in the present life; only a rise counts."""
+        known = self._known.get(shape)
+        if known is None or used_bytes > known.peak_bytes:
+            self._set(shape, Peak(used_bytes, load_s))
+
+    def ended(self, shape: Shape, peak_bytes: int, load_s: float) -> None:
+        """Take note of a life's own peak at its end: a lower one pulls the known one down a little."""
+        known = self._known.get(shape)
+        if known is None or peak_bytes >= known.peak_bytes:
+            self._set(shape, Peak(peak_bytes, load_s))
+        else:
+            self._set(shape, Peak(int(known.peak_bytes - FADE * (known.peak_bytes - peak_bytes)), load_s))
+
+    def _set(self, shape: Shape, peak: Peak) -> None:
+        if self._known.get(shape) != peak:
+            self._known[shape] = self._changed[shape] = peak
+
+    def save(self) -> None:
+        """Write what has changed. Blocks; what cannot be written is logged and tried again with the next change."""
+        changed, self._changed = self._changed, {}
+        if not changed:
+            return
+        rows = [(one.model, one.engine, one.settings, peak.peak_bytes, peak.load_s) for one, peak in changed.items()]
+        try:
+            with contextlib.closing(self._connect()) as database, database:
+                database.executemany("INSERT OR REPLACE INTO peaks VALUES (?, ?, ?, ?, ?)", rows)
+        except sqlite3.Error as failed:
+            log.warning("learned memory was not written", file=str(self._file), reason=str(failed))
+            self._changed = changed | self._changed
+
+    def _read(self) -> dict[Shape, Peak]:
+        with contextlib.closing(self._connect()) as database:
+            rows = database.execute("SELECT model, engine, settings, peak_bytes, load_s FROM peaks")
+            return {Shape(*row[:3]): Peak(*row[3:]) for row in rows}
+
+    def _connect(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self._file)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute(
+            "PRAGMA synchronous = NORMAL"
+        )  # the last peaks may be lost with the power, and are learned again
+        database.execute(_TABLE)
+        return database
+
+
+def settings_of(options: Mapping[str, object], context_tokens: int | None, file_bytes: int) -> str:
+    """Return the one spelling of what a life's use depends on, besides model and engine."""
+    parts = {**options, "file_bytes": file_bytes, "declared_context_tokens": context_tokens}
+    return " ".join(f"{name}={parts[name]}" for name in sorted(parts))

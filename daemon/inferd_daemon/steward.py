@@ -1,0 +1,194 @@
+"""Runs the ledger: brings it what happens to models, and carries out what it decides through `fleet`.
+
+Covers: what a load needs (learned, or estimated), readings of the machine at every decision, questions and answers with
+`lifecycle`. Does not cover deciding (`ledger`) nor measuring processes (`gauge`). Runs in the loop; what blocks is a look at
+a file's size and at the machine's memory, a tenth of a millisecond.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Final, Protocol, assert_never
+
+import structlog
+
+from inferd.errors import LoadFailed, ResourceBlocked
+from inferd_daemon import ledger, lifecycle
+from inferd_daemon.lifecycle import State
+from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
+from inferd_daemon.refusal import refusal
+
+if TYPE_CHECKING:
+    from inferd_daemon.catalogue import Catalogue, ModelId, Schema
+    from inferd_daemon.store.shelf import Store
+
+log = structlog.get_logger()
+
+FIRST_LOAD_S: Final = 5.0
+"""What a model that was never loaded here is taken to need; the next decision about it knows better."""
+
+
+class Surroundings(Protocol):
+    """What the steward needs to know of others, now."""
+
+    def asker(self, model: ModelId) -> tuple[str, int]:
+        """Return who waits for this model: the app that is first in line, and its class (0 is the most urgent)."""
+
+    def life_step(self, event: lifecycle.Event, now_s: float) -> None:
+        """Have `lifecycle` decide on an event."""
+
+    def model_pids(self) -> Mapping[ModelId, int]:
+        """Return the models that have a process, and which."""
+
+
+class Steward:
+    """The memory's side of the supervisor."""
+
+    def __init__(
+        self,
+        books: ledger.Ledger,
+        catalogue: Catalogue,
+        store: Store,
+        peaks: Peaks,
+        room: Callable[[Iterable[int]], ledger.Room],
+        surroundings: Surroundings,
+        wake: Callable[[], None],
+    ) -> None:
+        """`room(pids)`: how full the machine's memory is now. `wake()`: models are to be measured from now on."""
+        self.ledger = books
+        self._catalogue = catalogue
+        self._store = store
+        self._peaks = peaks
+        self._room = room
+        self._surroundings = surroundings
+        self._wake = wake
+        self._life_peaks: dict[ModelId, tuple[Shape, Peak]] = {}
+        """Of the present life of each model: its highest use and the time of its load."""
+        self._inbox: deque[ledger.Event] = deque()
+        self._is_stepping = False
+
+    # --- what happens
+
+    def reserve(self, model: ModelId, now_s: float) -> None:
+        """Find memory for a load; answered through `lifecycle`."""
+        shape, need = self._need(self._catalogue.find(str(model)))
+        self._life_peaks[model] = shape, Peak(0, need.load_s)
+        app, rank = self._surroundings.asker(model)
+        self._step(ledger.Asked(model, need.peak_bytes, app, rank, need.load_s), now_s, look=True)
+
+    def joined(self, model: ModelId, now_s: float) -> None:
+        """Somebody else wants it; while its load waits for memory, the most urgent class counts."""
+        waiting = self.ledger.accounts.waiting.get(model)
+        if waiting is None:
+            return
+        app, rank = self._surroundings.asker(model)
+        if rank < waiting.rank:
+            self._step(ledger.Asked(model, waiting.need_bytes, app, rank, waiting.load_s), now_s, look=True)
+
+    def release(self, model: ModelId, now_s: float) -> None:
+        """Its process is gone, or it waits no more."""
+        shape, peak = self._life_peaks.pop(model, (None, None))
+        if shape is not None and peak is not None and peak.peak_bytes:
+            self._peaks.ended(shape, peak.peak_bytes, peak.load_s)
+        self._step(ledger.Released(model), now_s, look=True)
+
+    def announced(self, view: lifecycle.View, now_s: float) -> None:
+        """Take note of a model's new state."""
+        if view.state is State.READY and view.capacity is not None:
+            self._loaded(view.model, view.capacity.load_s, now_s)
+        elif view.state is not State.LOADING and view.life:
+            self._step(ledger.Left(view.model), now_s)
+
+    def _loaded(self, model: ModelId, load_s: float, now_s: float) -> None:
+        if model in self._life_peaks:
+            shape, peak = self._life_peaks[model]
+            self._life_peaks[model] = shape, Peak(peak.peak_bytes, load_s)
+        self._step(ledger.Loaded(model, load_s), now_s)
+
+    def used(self, model: ModelId, now_s: float) -> None:
+        """A request was given to it."""
+        self._step(ledger.Used(model), now_s)
+
+    def rested(self, model: ModelId, now_s: float) -> None:
+        """Nothing runs on it and nothing waits for it."""
+        self._step(ledger.Rested(model), now_s, look=bool(self.ledger.accounts.waiting))
+
+    def measured(self, used_bytes: Mapping[ModelId, int], now_s: float) -> None:
+        """Take note of what models use."""
+        for model, one_bytes in used_bytes.items():
+            if model in self._life_peaks and one_bytes > self._life_peaks[model][1].peak_bytes:
+                shape, peak = self._life_peaks[model]
+                self._life_peaks[model] = shape, Peak(one_bytes, peak.load_s)
+                self._peaks.rose(shape, one_bytes, peak.load_s)
+            self._step(ledger.Measured(model, one_bytes), now_s)
+        self._step(ledger.Ticked(), now_s, look=True)
+
+    def ticked(self, now_s: float) -> None:
+        """Time passed."""
+        self._step(ledger.Ticked(), now_s, look=bool(self.ledger.accounts.waiting))
+
+    def next_timer_s(self) -> float | None:
+        """Return when `ticked` is due."""
+        return self.ledger.next_timer_s()
+
+    def idle_s(self, model: ModelId, now_s: float) -> float:
+        """Return for how long a model has been idle; 0 for one that is not."""
+        holding = self.ledger.accounts.holdings.get(model)
+        return now_s - holding.idle_since_s if holding and holding.phase is ledger.Phase.IDLE else 0.0
+
+    # --- what a load needs
+
+    def _need(self, schema: Schema) -> tuple[Shape, Peak]:
+        file_bytes = self._file_bytes(schema)
+        settings = settings_of(schema.engine_options, schema.context_tokens, file_bytes)
+        shape = Shape(str(schema.id), schema.engine, settings)
+        known = self._peaks.of(shape)
+        if known is not None:
+            return shape, known
+        estimate_bytes = ledger.first_estimate_bytes(
+            schema.engine, file_bytes, schema.engine_options, schema.context_tokens
+        )
+        return shape, Peak(estimate_bytes, FIRST_LOAD_S)
+
+    def _file_bytes(self, schema: Schema) -> int:
+        """Return the size of a model's file; 0 for none, or one that cannot be looked at: its load will tell."""
+        try:
+            path = self._store.path(schema)
+            return path.stat().st_size if path else 0
+        except (LoadFailed, OSError):
+            return 0
+
+    # --- deciding
+
+    def _step(self, event: ledger.Event, now_s: float, *, look: bool = False) -> None:
+        """Have the ledger decide; events that come of carrying that out follow after. `look`: at the machine, before."""
+        if look:
+            self._inbox.append(ledger.RoomRead(ledger.RAM, self._room(self._surroundings.model_pids().values())))
+        self._inbox.append(event)
+        if self._is_stepping:
+            return
+        self._is_stepping = True
+        try:
+            while self._inbox:
+                for command in self.ledger.step(self._inbox.popleft(), now_s):
+                    self._carry_out(command, now_s)
+        finally:
+            self._is_stepping = False
+
+    def _carry_out(self, command: ledger.Command, now_s: float) -> None:
+        match command:
+            case ledger.Grant(model):
+                self._wake()
+                self._surroundings.life_step(lifecycle.Reserved(model), now_s)
+            case ledger.Evict(model):
+                log.info("evicting", model=str(model), why=self.ledger.story.of(model)[-1].rule)
+                self._surroundings.life_step(lifecycle.Evicted(model), now_s)
+            case ledger.Refuse(model, message, numbers, retry_after_s):
+                can_help = retry_after_s is not None
+                error = refusal(ResourceBlocked, message, retryable=can_help, retry_after_s=retry_after_s, **numbers)
+                self._surroundings.life_step(lifecycle.MemoryRefused(model, error), now_s)
+            case ledger.ShowWait(model, text):
+                self._surroundings.life_step(lifecycle.Delayed(model, text), now_s)
+            case _:
+                assert_never(command)

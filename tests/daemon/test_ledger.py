@@ -1,0 +1,281 @@
+"""The ledger, told as stories: what happens to memory, and who may begin, waits, leaves or is refused for it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferd_daemon import ledger as lg
+from inferd_daemon.catalogue.names import ModelId
+from inferd_daemon.ledger.holding import AGING_S, LEAST_TURN_S, PATIENCE_S
+from inferd_daemon.ledger.machine import LONG_IDLE_S, SQUEEZED_S
+from inferd_daemon.ledger.room import HARD_MARK
+from inferd_daemon.ledger.story import MAX_RECORDS
+from inferd_daemon.ledger.verdict import Books, Fits, FitsAfter, Squeezed, TooLarge, Waits, judge
+from inferd_daemon.ledger.victims import Candidate
+
+A, B, C, D = (ModelId("test", name, "x") for name in "abcd")
+GPU = lg.Device("gpu:0")
+ROOM = lg.Room(1_000, 900, 0)
+TERMS = lg.Terms(100, 0)
+VOICE, ORDINARY, BATCH, BACKGROUND = range(4)
+
+
+class Story:
+    """One ledger with room for 100, a clock that is set by hand, and the commands of the last step."""
+
+    def __init__(self, terms: lg.Terms = TERMS, keep_alive_s: float = lg.NEVER_S) -> None:
+        self.now_s = 1_000.0
+        self.ledger = lg.Ledger({lg.RAM: terms, GPU: terms}, lg.KeepAlive(keep_alive_s))
+        self.did: list[lg.Command] = []
+        self.happens(lg.RoomRead(lg.RAM, ROOM), lg.RoomRead(GPU, ROOM))
+
+    def happens(self, *events: lg.Event, after_s: float = 0.0) -> Story:
+        self.now_s += after_s
+        self.did = [command for event in events for command in self.ledger.step(event, self.now_s)]
+        return self
+
+    def asks(self, model: ModelId, need: int, rank: int = ORDINARY, *, after_s: float = 0.0) -> Story:
+        return self.happens(lg.Asked(model, need, "notes", rank, load_s=1.0), after_s=after_s)
+
+    def holds(self, model: ModelId, need: int, *, idle: bool = True) -> Story:
+        """Have a model loaded and used once; in use still, or idle."""
+        self.asks(model, need).happens(lg.Loaded(model, 1.0), lg.Used(model))
+        return self.happens(lg.Rested(model)) if idle else self
+
+    @property
+    def orders(self) -> list[lg.Command]:
+        """What was ordered, without what was only told."""
+        return [command for command in self.did if not isinstance(command, lg.ShowWait)]
+
+    @property
+    def refusal(self) -> lg.Refuse:
+        (refusal,) = (command for command in self.did if isinstance(command, lg.Refuse))
+        return refusal
+
+
+def test_two_loads_that_fit_together_begin_together_and_a_third_waits_for_neither() -> None:
+    story = Story().asks(A, 60).asks(B, 40)
+    assert story.orders == [lg.Grant(B)]
+    assert story.asks(C, 1).orders == []
+    assert story.happens(lg.Released(A)).orders == [lg.Grant(C)]
+
+
+def test_a_reservation_counts_from_the_moment_of_the_decision() -> None:
+    assert Story().asks(A, 60).asks(B, 60).orders == []
+
+
+def test_what_is_measured_counts_once_it_is_more_than_what_was_reserved() -> None:
+    story = Story().holds(A, 50, idle=False).happens(lg.Measured(A, 30))
+    assert story.ledger.accounts.held_bytes(lg.RAM) == 50
+    assert story.happens(lg.Measured(A, 70)).ledger.accounts.held_bytes(lg.RAM) == 70
+    assert story.asks(B, 40).orders == []
+
+
+def test_the_cheapest_idle_model_leaves_and_the_load_begins_when_it_is_gone() -> None:
+    story = Story().holds(A, 50).holds(B, 50)
+    for _ in range(3):
+        story.happens(lg.Used(A), lg.Rested(A), after_s=20.0)
+    assert story.asks(C, 50).orders == [lg.Evict(B)]
+    assert story.happens(lg.Left(B)).orders == []
+    assert story.happens(lg.Released(B)).orders == [lg.Grant(C)]
+
+
+def test_nobody_leaves_if_all_who_could_are_not_enough() -> None:
+    story = Story().holds(A, 60, idle=False).holds(B, 40)
+    assert story.asks(C, 90).orders == []
+
+
+def test_a_load_that_waits_for_one_that_leaves_already_evicts_nobody_else() -> None:
+    story = Story().holds(A, 50).holds(B, 50).happens(lg.Left(A))
+    assert story.asks(C, 50).orders == []
+
+
+def test_two_waiting_loads_do_not_count_on_the_same_memory() -> None:
+    story = Story().holds(A, 50).holds(B, 50)
+    assert len(story.asks(C, 50).orders) == 1
+    assert len(story.asks(D, 50).orders) == 1
+
+
+def test_the_more_urgent_load_is_first_and_waiting_makes_a_load_more_urgent() -> None:
+    story = Story().holds(A, 100, idle=False).asks(B, 100, BACKGROUND).asks(C, 100, ORDINARY)
+    assert story.happens(lg.Rested(A), lg.Released(A)).orders[-1] == lg.Grant(C)
+
+    story = Story().holds(A, 100, idle=False).asks(B, 100, BACKGROUND)
+    story.asks(C, 100, ORDINARY, after_s=2 * AGING_S)
+    assert story.happens(lg.Rested(A), lg.Released(A)).orders[-1] == lg.Grant(B)
+
+
+def test_a_load_becomes_as_urgent_as_the_most_urgent_who_waits_for_it() -> None:
+    story = Story().holds(A, 100, idle=False).asks(B, 100, BATCH).asks(C, 100, ORDINARY).asks(B, 100, VOICE)
+    assert story.happens(lg.Released(A)).orders == [lg.Grant(B)]
+
+
+def test_a_small_load_passes_a_large_patient_one_only_if_both_could_be_there() -> None:
+    story = Story().holds(A, 70, idle=False).asks(B, 80, BATCH)
+    assert story.asks(C, 20, BATCH).orders == [lg.Grant(C)]
+    assert story.asks(D, 10, BATCH).orders == []
+
+
+def test_nobody_passes_a_load_whose_patience_is_over() -> None:
+    story = Story().holds(A, 70, idle=False).asks(B, 80, BATCH)
+    assert story.asks(C, 25, BATCH, after_s=PATIENCE_S[BATCH]).orders == [lg.Evict(A)]
+
+    story = Story().holds(A, 70, idle=False).asks(B, 80, BATCH)
+    assert story.asks(D, 20, BATCH, after_s=PATIENCE_S[BATCH]).orders == [lg.Evict(A), lg.Grant(D)], "20 are left over"
+
+
+def test_a_model_in_use_yields_after_its_turn_but_not_to_the_patient() -> None:
+    story = Story().holds(A, 100, idle=False).asks(B, 50, BATCH, after_s=LEAST_TURN_S)
+    assert story.orders == []
+    assert story.happens(lg.Ticked(), after_s=PATIENCE_S[BATCH] - 0.1).orders == []
+    assert story.happens(lg.Ticked(), after_s=0.2).orders == [lg.Evict(A)]
+
+
+def test_a_model_in_use_has_its_turn_even_if_voice_waits() -> None:
+    story = Story().holds(A, 100, idle=False).asks(B, 50, VOICE)
+    assert story.happens(lg.Ticked(), after_s=LEAST_TURN_S - 0.1).orders == []
+    due_s = story.ledger.next_timer_s()
+    assert due_s is not None
+    assert story.happens(lg.Ticked(), after_s=due_s - story.now_s).orders == [lg.Evict(A)]
+
+
+def test_pinned_models_stay_and_what_they_leave_no_room_for_is_refused() -> None:
+    story = Story(keep_alive_s=10.0).holds(A, 60).happens(lg.Pinned(A, is_pinned=True))
+    assert story.happens(lg.Ticked(), after_s=100.0).orders == []
+    refusal = story.asks(B, 50).refusal
+    assert (refusal.numbers["pinned_bytes"], refusal.retry_after_s) == (60, None)
+    assert "unpin" in refusal.message
+    assert story.happens(lg.Pinned(A, is_pinned=False)).orders == [lg.Evict(A)]
+
+
+def test_what_never_fits_is_refused_at_once_and_evicts_nobody() -> None:
+    story = Story().holds(A, 60).asks(B, 101)
+    assert isinstance(story.did[0], lg.Refuse)
+    assert story.orders == [story.refusal]
+    assert (story.refusal.numbers["need_bytes"], story.refusal.numbers["limit_bytes"]) == (101, 100)
+
+
+def test_a_load_that_other_programs_leave_no_room_for_waits_a_little_and_is_refused_for_now() -> None:
+    story = Story(lg.Terms(None, 0)).happens(lg.RoomRead(lg.RAM, lg.Room(1_000, 50, 0))).asks(A, 60)
+    assert story.orders == []
+    assert story.happens(lg.Ticked(), after_s=SQUEEZED_S).refusal.retry_after_s is not None
+    story.asks(A, 60).happens(lg.RoomRead(lg.RAM, ROOM))
+    assert story.orders == [lg.Grant(A)]
+
+
+def test_idle_models_leave_when_memory_falls_below_what_is_held() -> None:
+    story = Story(lg.Terms(None, 0)).holds(A, 400).holds(B, 400, idle=False)
+    assert story.happens(lg.RoomRead(lg.RAM, lg.Room(1_000, 0, 800))).orders == [lg.Evict(A)]
+
+
+def test_past_the_soft_mark_only_who_has_been_idle_for_long_leaves() -> None:
+    story = Story(lg.Terms(None, 0)).holds(A, 400)
+    story.now_s += LONG_IDLE_S
+    story.holds(B, 400)
+    above_soft = lg.Room(1_000, int(0.9 / HARD_MARK * 100), 800)
+    assert story.happens(lg.RoomRead(lg.RAM, above_soft)).orders == [lg.Evict(A)]
+    assert story.happens(lg.Left(A), lg.RoomRead(lg.RAM, above_soft)).orders == []
+
+
+def test_an_idle_model_leaves_after_its_own_keep_alive() -> None:
+    keep = lg.KeepAlive(100.0, {B: 10.0})
+    story = Story()
+    story.ledger = lg.Ledger({lg.RAM: TERMS}, keep)
+    story.happens(lg.RoomRead(lg.RAM, ROOM)).holds(A, 10).holds(B, 10)
+    assert story.ledger.next_timer_s() == story.now_s + 10.0
+    assert story.happens(lg.Ticked(), after_s=10.0).orders == [lg.Evict(B)]
+    story.happens(lg.Used(A), after_s=89.0)
+    assert story.happens(lg.Ticked(), after_s=500.0).orders == []
+
+
+def test_a_timer_that_passed_while_a_model_was_served_still_rings() -> None:
+    story = Story(keep_alive_s=10.0).holds(A, 10).holds(B, 10, idle=False)
+    story.happens(lg.Used(B), after_s=11.0)
+    due_s = story.ledger.next_timer_s()
+    assert due_s is not None
+    assert due_s <= story.now_s
+    assert story.happens(lg.Ticked()).orders == [lg.Evict(A)]
+
+
+def test_each_memory_has_books_of_its_own() -> None:
+    story = Story().holds(A, 100, idle=False)
+    story.happens(lg.Asked(B, 100, "notes", ORDINARY, 1.0, GPU))
+    assert story.orders == [lg.Grant(B)]
+
+
+def test_news_of_models_that_hold_nothing_changes_nothing() -> None:
+    story = Story()
+    for event in (lg.Loaded(A, 1.0), lg.Used(A), lg.Rested(A), lg.Left(A), lg.Measured(A, 5), lg.Released(A)):
+        assert story.happens(event).did == []
+    assert not story.ledger.accounts.holdings
+
+
+def test_every_decision_has_a_record_with_who_asked_and_the_numbers() -> None:
+    story = Story().holds(A, 60).asks(B, 60).happens(lg.Released(A))
+    (load, eviction), (wait, begun) = story.ledger.story.of(A), story.ledger.story.of(B)
+    assert [one.kind for one in (load, eviction, wait, begun)] == ["load", "eviction", "wait", "load"]
+    assert (load.before_bytes, load.after_bytes, load.limit_bytes) == (0, 60, 100)
+    assert (eviction.app, eviction.before_bytes, eviction.after_bytes) == ("notes", 60, 0)
+    assert str(B) in eviction.rule
+    assert wait.help
+
+
+def test_records_are_bounded() -> None:
+    story = Story()
+    for _ in range(MAX_RECORDS):
+        story.asks(A, 10).happens(lg.Released(A)).asks(B, 10).happens(lg.Released(B))
+    assert len(story.ledger.story.of(A)) + len(story.ledger.story.of(B)) == MAX_RECORDS
+
+
+# --- one load's verdict
+
+amounts = st.integers(0, 200)
+candidates = st.lists(st.tuples(st.integers(1, 80), st.floats(0.0, 9.0)), max_size=5).map(
+    lambda rows: [Candidate(ModelId("c", f"m{n}", "x"), size, cost) for n, (size, cost) in enumerate(rows)]
+)
+
+
+@given(
+    need=st.integers(1, 200),
+    limit=amounts,
+    pinned=amounts,
+    free=st.integers(-50, 200),
+    passes=st.booleans(),
+    idle=candidates,
+    busy=candidates,
+)
+def test_a_verdict_never_takes_what_is_not_there(
+    need: int, limit: int, pinned: int, free: int, idle: list[Candidate], busy: list[Candidate], *, passes: bool
+) -> None:
+    books = Books(200, limit, pinned, free, free, passes)
+    verdict = judge(need, books, idle, busy)
+    match verdict:
+        case Fits():
+            assert need <= free
+        case FitsAfter(victims):
+            assert sum(one.frees_bytes for one in victims) + free >= need
+            assert set(victims) <= {*idle, *busy}
+            if sum(one.frees_bytes for one in idle) + free >= need:
+                assert set(victims) <= set(idle), "a model in use yields although idle ones are enough"
+        case TooLarge():
+            assert need > 200 - pinned
+        case Squeezed():
+            assert need > limit - pinned
+        case Waits():
+            assert sum(one.frees_bytes for one in (*idle, *busy)) + free < need
+
+
+@pytest.mark.parametrize(("total", "kept"), [(64 * 2**30, int(6.4 * 2**30)), (8 * 2**30, 2 * 2**30)])
+def test_a_tenth_is_kept_free_and_at_least_two_gib(total: int, kept: int) -> None:
+    assert lg.Terms().reserve_of(lg.Room(total, total, 0)) == pytest.approx(kept, abs=1)
+
+
+@given(amounts, amounts, amounts, st.none() | amounts)
+def test_a_limit_is_within_the_budget_and_within_what_is_there(
+    available: int, held: int, reserve: int, budget: int | None
+) -> None:
+    limit = lg.Terms(budget, reserve).limit_bytes(lg.Room(1_000, available, held))
+    assert 0 <= limit <= max(0, available + held - reserve)
+    assert budget is None or limit <= budget
