@@ -29,6 +29,7 @@ from inferd_daemon.cluster import Cluster
 from inferd_daemon.crossing import Expect, Fact, Farewell
 from inferd_daemon.desk import Desk
 from inferd_daemon.fleet import KEEPER, Fleet
+from inferd_daemon.headers import Headers
 from inferd_daemon.ids import Life
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
 from inferd_daemon.pulls import Pulls
@@ -113,7 +114,8 @@ class Daemon:
         lifecycle = Lifecycle(Life(first_life + LIVES))
         post = self._wires.post
         supervisor.connect(post)
-        supervisor.fleet = Fleet(lifecycle, self._catalogue, store, self._cluster, post, supervisor)
+        headers = Headers(self._tasks)
+        supervisor.fleet = Fleet(lifecycle, self._catalogue, store, self._cluster, headers, post, supervisor)
         supervisor.requests = Requests(self._settings, self._catalogue, post, supervisor, self._instance[:12])
         supervisor.pulls = Pulls(store, self._tasks, supervisor.pull_moved)
         supervisor.desk = Desk(
