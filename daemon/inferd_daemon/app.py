@@ -30,6 +30,7 @@ from inferd_daemon.crossing import Expect, Fact, Farewell
 from inferd_daemon.desk import Desk
 from inferd_daemon.fleet import KEEPER, Fleet
 from inferd_daemon.gauge import Gauge
+from inferd_daemon.headers import Headers
 from inferd_daemon.ids import Life
 from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Terms
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
@@ -131,7 +132,8 @@ class Daemon:
         lifecycle = Lifecycle(Life(first_life + LIVES))
         post = self._wires.post
         supervisor.connect(post)
-        supervisor.fleet = Fleet(lifecycle, self._catalogue, store, self._cluster, post, supervisor)
+        headers = Headers(self._tasks)
+        supervisor.fleet = Fleet(lifecycle, self._catalogue, store, self._cluster, headers, post, supervisor)
         self._gauge = Gauge(supervisor.model_pids, supervisor.measured, peaks.save)
         supervisor.steward = Steward(
             ledger_of(self._settings, self._catalogue),

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol, assert_never
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
 import structlog
 
 from inferd.errors import LoadFailed
 from inferd_actors import messages as actors
+from inferd_actors.loading import CAUSES
 from inferd_daemon import lifecycle as life_of
 from inferd_daemon.catalogue import ModelId
 from inferd_daemon.crossing import Expect, Fence, Order, Serve, ToActor
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from inferd.messages.events import Error
     from inferd_daemon.catalogue import Catalogue, Schema
     from inferd_daemon.cluster import Cluster
+    from inferd_daemon.headers import Answer, Headers
     from inferd_daemon.store.shelf import Store
 
 log = structlog.get_logger()
@@ -54,6 +59,9 @@ class Audience(Protocol):
     def release(self, model: ModelId, now_s: float) -> None:
         """A model holds no memory any more, and waits for none."""
 
+    def header_read(self, life: Life, path: Path, answer: Answer) -> None:
+        """It is known what a file says that a life is to load: pass it on to `Fleet.header_read`."""
+
 
 class Fleet:
     """Every model's process, through `lifecycle`."""
@@ -64,6 +72,7 @@ class Fleet:
         catalogue: Catalogue,
         store: Store,
         cluster: Cluster,
+        headers: Headers,
         post: Callable[[Sequence[Order]], None],
         audience: Audience,
     ) -> None:
@@ -71,6 +80,7 @@ class Fleet:
         self._catalogue = catalogue
         self._store = store
         self._cluster = cluster
+        self._headers = headers
         self._post = post
         self._audience = audience
         self._inbox: deque[life_of.Event] = deque()
@@ -138,6 +148,7 @@ class Fleet:
                 self._audience.release(model, now_s)
             case life_of.Spawn(model, life):
                 log.info("spawning", model=str(model), life=life)
+                self._look_ahead(model)
                 self._post(spawn_orders(self._cluster, life, "model", str(model)))
             case life_of.OrderLoad(life):
                 self._order_load(life)
@@ -175,12 +186,40 @@ class Fleet:
         except OSError as failed:
             self._inbox.append(life_of.LoadFailed(life, "engine", f"its file cannot be looked at: {failed}"))
             return
-        load = actors.Load(str(model), schema.engine, str(path or ""), dict(schema.engine_options))
+        if path is not None and schema.engine in HEADED:
+            self._headers.ask(path, partial(self._audience.header_read, life, path))
+        else:
+            self._load(life, schema, path)
+
+    def header_read(self, life: Life, path: Path, answer: Answer, now_s: float) -> None:
+        """Have the file loaded, or end the load if the file cannot be a model; nothing for a life that loads no more."""
+        model = self.lifecycle.model_of(life)
+        if model is None or self.lifecycle.view(model, now_s).state is not State.LOADING:
+            return
+        if isinstance(answer, LoadFailed):
+            cause = CAUSES.get(answer.details.get("cause"), "engine")
+            self.step(life_of.LoadFailed(life, cause, answer.message), now_s)
+        else:
+            self._load(life, self._catalogue.find(str(model)), path)
+
+    def _load(self, life: Life, schema: Schema, path: Path | None) -> None:
+        load = actors.Load(str(schema.id), schema.engine, str(path or ""), dict(schema.engine_options))
         self._post([ToActor(life, load)])
+
+    def _look_ahead(self, model: ModelId) -> None:
+        """Have the file's header read while the process starts; what is wrong is said when the load is ordered."""
+        schema = self._catalogue.find(str(model))
+        with suppress(LoadFailed, OSError):
+            path = self._store.path(schema)
+            if path is not None and schema.engine in HEADED:
+                self._headers.ask(path, lambda _answer: None)
 
 
 KEEPER = Life(0)
 """Address of the keeper among lives."""
+
+HEADED: Final = frozenset({"llama_cpp"})
+"""Engines that read GGUF files: no file reaches them before its header was read within limits."""
 
 
 def spawn_orders(cluster: Cluster, life: Life, kind: actors.Kind, name: str) -> list[Order]:

@@ -28,9 +28,12 @@ from inferd_daemon.scheduler.line import RANKS
 from inferd_daemon.telemetry import report, survived
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from inferd.errors import InferenceError
     from inferd_daemon.cluster import Cluster
     from inferd_daemon.desk import Desk
+    from inferd_daemon.headers import Answer
     from inferd_daemon.pulls import Pulls
     from inferd_daemon.requests import Requests
     from inferd_daemon.steward import Steward
@@ -204,6 +207,12 @@ class Supervisor:
         event = lifecycle.Pulled(model) if error is None else lifecycle.PullFailed(model, error.message)
         with survived("the end of a pull"):  # in a task of the root group it would end the daemon
             self.fleet.step(event, time.monotonic())
+        self._set_timer()
+
+    def header_read(self, life: Life, path: Path, answer: Answer) -> None:
+        """It is known what a file says that a life is to load."""
+        with survived("a header"):  # as above
+            self.fleet.header_read(life, path, answer, time.monotonic())
         self._set_timer()
 
     def pull_moved(self, model: ModelId, progress: PullProgress) -> None:

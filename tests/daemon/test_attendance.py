@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from house import ABSENT, FILED, MODELS, Asked, House, Process, house
+from house import ABSENT, FILE, FILED, MODELS, Asked, House, Process, house
 
 from inferd.messages.events import Cancelled, Error, Finished
 from inferd.messages.operations import Detokenize, EstimateTokens, Generate, Message, Operation, Tokenize
@@ -51,7 +51,7 @@ def test_it_comes_with_the_first_question_and_the_model_stays_where_it_is(home: 
     asked = ask(home)
     process = started(home)
     ((stream, submit),) = process.streams.items()
-    assert submit.file == actors.ModelFile(FILED, "/models/filed.gguf", 0)
+    assert submit.file == actors.ModelFile(FILED, FILE, 0)
     home.finish(process, stream)
     home.settle()
     assert isinstance(asked.end, Finished)

@@ -24,12 +24,14 @@ from inferd.messages import control, operations
 from inferd.messages.events import Cancelled, Finished, Terminal
 from inferd.messages.reports import DaemonReport
 from inferd_actors import messages as actors
+from inferd_actors.headers.header import Header
 from inferd_daemon import config, crossing
 from inferd_daemon.attendants import LIVES, Attendants
 from inferd_daemon.catalogue import FileSource, Schema, curated
 from inferd_daemon.cluster import Cluster
 from inferd_daemon.desk import Desk
 from inferd_daemon.fleet import KEEPER, Fleet
+from inferd_daemon.headers import Headers
 from inferd_daemon.ids import Life
 from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Room, Terms
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
@@ -51,9 +53,11 @@ ABSENT = "test/absent:file"
 FILED = "test/filed:gguf"
 """A model with a tokenizer in its file."""
 ROOM = Room(64 * 2**30, 60 * 2**30, 0)
+FILE = str(Path(__file__))
+"""Its file: any that is there, for nobody reads it."""
 ROWS = {name: {"engine": "echo"} for name in MODELS} | {
     ABSENT: {"engine": "echo", "file": "/nowhere"},
-    FILED: {"engine": "llama_cpp", "file": "/models/filed.gguf"},
+    FILED: {"engine": "llama_cpp", "file": FILE},
 }
 
 
@@ -184,6 +188,11 @@ class House:
         self.cluster, self.store, self.attendants = FakeCluster(), FakeStore(), Attendants(FIRST_LIFE)
         self.rules = Rules()
         self.identity_bug: Exception | None = None
+        self.corrupt: LoadFailed | None = None
+        """What is wrong with every model file."""
+        self.header_comes = Event()
+        self.header_comes.set()
+        self.headers_read = 0
         self.orders: deque[crossing.Order] = deque()
         self.facts: deque[crossing.Fact] = deque()
         self.apps: dict[bytes, dict[int, Asked]] = {}
@@ -212,7 +221,9 @@ class House:
         post = self.orders.extend
         supervisor.connect(post)
         lifecycle = Lifecycle(Life(FIRST_LIFE + LIVES))
-        supervisor.fleet = self.fleet = Fleet(lifecycle, self.catalogue, store, cluster, post, supervisor)
+        tasks = cast("asyncio.TaskGroup", asyncio.get_running_loop())  # it owns the tasks until the house closes
+        headers = Headers(tasks, self._read_header)
+        supervisor.fleet = self.fleet = Fleet(lifecycle, self.catalogue, store, cluster, headers, post, supervisor)
         settings = config.Settings.model_construct(apps=self.rules, limits=config.Limits())
         self.ledger = Ledger({RAM: Terms(self.budget_bytes)}, KeepAlive())
         self.peaks = FakePeaks()
@@ -220,7 +231,6 @@ class House:
             self.ledger, self.catalogue, store, cast("Peaks", self.peaks), lambda _pids: self.room, supervisor, _nothing
         )
         supervisor.requests = self.requests = Requests(settings, self.catalogue, post, supervisor, "trace")
-        tasks = cast("asyncio.TaskGroup", asyncio.get_running_loop())  # it owns the tasks until the house closes
         supervisor.pulls = Pulls(store, tasks, supervisor.pull_moved)
         supervisor.desk = Desk(
             catalogue=self.catalogue,
@@ -251,6 +261,13 @@ class House:
             requests_total=self.requests.total,
             events_total=0,
         )
+
+    def _read_header(self, _path: str) -> Header:
+        self.header_comes.wait()
+        self.headers_read += 1
+        if self.corrupt is not None:
+            raise self.corrupt
+        return Header(architecture="llama")
 
     def close(self) -> None:
         """End the loop and what is left in it."""
