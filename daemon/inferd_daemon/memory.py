@@ -27,6 +27,11 @@ def read_processes(pids: Iterable[int]) -> tuple[Reading, ...]:
     return tuple(reading for pid in pids if (reading := _read(pid)) is not None)
 
 
+def total_bytes() -> int:
+    """Return the machine's main memory."""
+    return int(psutil.virtual_memory().total)
+
+
 def children_of(pid: int) -> tuple[int, ...]:
     """Return the living descendants of a process, none when it is gone."""
     try:
