@@ -27,7 +27,7 @@ from inferd_daemon.telemetry import survived
 
 if TYPE_CHECKING:
     from inferd.messages.events import Error
-    from inferd_daemon.catalogue import Catalogue, Schema
+    from inferd_daemon.catalogue import Models, Schema
     from inferd_daemon.cluster import Cluster
     from inferd_daemon.headers import Answer, Headers
     from inferd_daemon.store.shelf import Store
@@ -69,7 +69,7 @@ class Fleet:
     def __init__(
         self,
         lifecycle: life_of.Lifecycle,
-        catalogue: Catalogue,
+        catalogue: Models,
         store: Store,
         cluster: Cluster,
         headers: Headers,
@@ -141,7 +141,7 @@ class Fleet:
     def _carry_out(self, command: life_of.Command, now_s: float) -> None:
         match command:
             case life_of.StartPull(model):
-                self._audience.pull(self._catalogue.find(str(model)))
+                self._audience.pull(self._catalogue.of(model))
             case life_of.Reserve(model):
                 self._audience.reserve(model, now_s)
             case life_of.Release(model):
@@ -177,7 +177,7 @@ class Fleet:
         model = self.lifecycle.model_of(life)
         if model is None:
             return
-        schema = self._catalogue.find(str(model))
+        schema = self._catalogue.of(model)
         try:
             path = self._store.path(schema)
         except LoadFailed as failed:

@@ -20,7 +20,7 @@ from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
 from inferd_daemon.refusal import refusal
 
 if TYPE_CHECKING:
-    from inferd_daemon.catalogue import Catalogue, ModelId, Schema
+    from inferd_daemon.catalogue import ModelId, Models, Schema
     from inferd_daemon.store.shelf import Store
 
 log = structlog.get_logger()
@@ -48,7 +48,7 @@ class Steward:
     def __init__(
         self,
         books: ledger.Ledger,
-        catalogue: Catalogue,
+        catalogue: Models,
         store: Store,
         peaks: Peaks,
         room: Callable[[Iterable[int]], ledger.Room],
@@ -72,7 +72,7 @@ class Steward:
 
     def reserve(self, model: ModelId, now_s: float) -> None:
         """Find memory for a load; answered through `lifecycle`."""
-        shape, need = self._need(self._catalogue.find(str(model)))
+        shape, need = self._need(self._catalogue.of(model))
         self._life_peaks[model] = shape, Peak(0, need.load_s)
         app, rank = self._surroundings.asker(model)
         self._step(ledger.Asked(model, need.peak_bytes, app, rank, need.load_s), now_s, look=True)

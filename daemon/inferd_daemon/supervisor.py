@@ -2,7 +2,7 @@
 
 Covers: who hears what, the keeper's comings and goings, hung actors, and the one timer. Does not cover deciding: that is
 `lifecycle`, `scheduler`, `admission`; nor the rooms' own work: `fleet` (models), `requests`, `desk`, `pulls`,
-`steward` (memory).
+`registrar`, `steward` (memory).
 Every method runs in the loop; none blocks.
 """
 
@@ -20,10 +20,11 @@ from inferd_actors import messages as actors
 from inferd_daemon import crossing, lifecycle
 from inferd_daemon.attendance import Attendance
 from inferd_daemon.attendants import Attendants
-from inferd_daemon.catalogue import VOCAB, Catalogue, ModelId, Schema
+from inferd_daemon.catalogue import VOCAB, ModelId, Models, Schema
 from inferd_daemon.crossing import Fact, ToActor
 from inferd_daemon.fleet import KEEPER, Fleet
 from inferd_daemon.ids import Life
+from inferd_daemon.registrar import Operation, Registrar
 from inferd_daemon.scheduler.line import RANKS
 from inferd_daemon.telemetry import report, survived
 
@@ -57,10 +58,9 @@ class Supervisor:
     desk: Desk
     pulls: Pulls
     steward: Steward
+    registrar: Registrar
 
-    def __init__(
-        self, catalogue: Catalogue, cluster: Cluster, attendants: Attendants, default_model: str | None
-    ) -> None:
+    def __init__(self, catalogue: Models, cluster: Cluster, attendants: Attendants, default_model: str | None) -> None:
         """The rooms are set by the composition root before the first fact: they need each other through this."""
         self._catalogue = catalogue
         self._cluster = cluster
@@ -101,6 +101,7 @@ class Supervisor:
     def _hear(self, fact: Fact, now_s: float) -> None:
         match fact:
             case crossing.Arrived():
+                self.registrar.look()
                 self.requests.arrived(fact, now_s)
             case crossing.Ended():
                 self.requests.ended(fact, now_s)
@@ -184,6 +185,7 @@ class Supervisor:
         self.steward.announced(view, now_s)
         self.requests.announced(view, now_s)
         self.desk.announced(view)
+        self.registrar.announced(view)
 
     def load_moved(self, model: ModelId, progress: float, phase: str, now_s: float) -> None:
         """A load moved."""
@@ -221,7 +223,8 @@ class Supervisor:
 
     def answer(self, work: Work) -> None:
         """Serve a request that needs no model."""
-        self.desk.answer(work)
+        room = self.registrar if isinstance(work.operation, Operation) else self.desk
+        room.answer(work)
 
     def want(self, model: ModelId, now_s: float) -> None:
         """Requests wait for this model, or for the vocab actor."""

@@ -220,4 +220,4 @@ def test_a_prompt_that_cannot_fit_is_refused_before_any_work(home: House) -> Non
 
 def test_no_model_may_take_the_name_of_the_line(home: House) -> None:
     with pytest.raises(Exception, match="process of inferd's own"):
-        home.catalogue.with_rows({str(VOCAB): {"engine": "echo"}})
+        home.catalogue.checked(str(VOCAB), {"engine": "echo"})

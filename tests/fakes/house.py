@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any, Literal, Self, cast
 from unittest import mock
@@ -21,13 +22,13 @@ from unittest import mock
 from inferd import wire
 from inferd.errors import LoadFailed, PullFailed
 from inferd.messages import control, operations
-from inferd.messages.events import Cancelled, Finished, Terminal
+from inferd.messages.events import Cancelled, Discovered, Finished, Terminal
 from inferd.messages.reports import DaemonReport
 from inferd_actors import messages as actors
 from inferd_actors.headers.header import Header
 from inferd_daemon import config, crossing
 from inferd_daemon.attendants import LIVES, Attendants
-from inferd_daemon.catalogue import FileSource, Schema, curated
+from inferd_daemon.catalogue import FileSource, ModelId, Schema, curated
 from inferd_daemon.cluster import Cluster
 from inferd_daemon.desk import Desk
 from inferd_daemon.fleet import KEEPER, Fleet
@@ -37,6 +38,8 @@ from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Room, Terms
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
 from inferd_daemon.peaks import Peak, Peaks, Shape
 from inferd_daemon.pulls import Pulls
+from inferd_daemon.registrar import Registrar
+from inferd_daemon.registry import Registry
 from inferd_daemon.requests import Requests
 from inferd_daemon.session import Peer
 from inferd_daemon.steward import Steward
@@ -89,6 +92,8 @@ class FakeStore:
         self.stored = {*MODELS, FILED}
         self.goes_on = Event()
         self.broken: Exception | None = None
+        self.twins: dict[str, tuple[str, ...]] = {}
+        """Model → others that have the very same file."""
 
     def has(self, schema: Schema) -> bool:
         """Tell whether a model is stored."""
@@ -109,6 +114,14 @@ class FakeStore:
             if stop.is_set():
                 raise PullFailed("stopped")
         self.stored.add(str(schema.id))
+
+    def remove(self, schema: Schema) -> int:
+        """Delete a model's file. Raises what a test planted."""
+        if self.broken is not None:
+            raise self.broken
+        was_stored = str(schema.id) in self.stored
+        self.stored -= {str(schema.id), *self.twins.get(str(schema.id), ())}
+        return 7 if was_stored else 0
 
 
 class FakePeaks:
@@ -184,7 +197,10 @@ class House:
         self.clock = clock
         self.budget_bytes = budget_bytes
         self.room = ROOM
-        self.catalogue = curated().with_rows(ROWS)
+        self.folder = TemporaryDirectory(prefix="house-")
+        self.rows_file = Path(self.folder.name) / "models.json"
+        configured = frozenset(ModelId.parse(name) for name in ROWS)
+        self.catalogue = Registry(curated().with_rows(ROWS), self.rows_file, configured)
         self.cluster, self.store, self.attendants = FakeCluster(), FakeStore(), Attendants(FIRST_LIFE)
         self.rules = Rules()
         self.identity_bug: Exception | None = None
@@ -243,6 +259,14 @@ class House:
             stop=self.stops_s.append,
             identity=self._identity,
         )
+        supervisor.registrar = Registrar(
+            registry=self.catalogue,
+            fleet=self.fleet,
+            requests=self.requests,
+            store=store,
+            tasks=tasks,
+            discover=lambda: Discovered((), ()),
+        )
         for schema in self.catalogue.schemas:
             self.fleet.step(FilesChanged(schema.id, self.store.has(schema)), time.monotonic())
         post([crossing.Expect(KEEPER, "keeper", self.cluster.keeper_secret)])
@@ -274,6 +298,7 @@ class House:
         self.supervisor.pulls.stop()
         self.run(self.supervisor.close)
         self.runner.close()
+        self.folder.cleanup()
 
     # --- the two threads
 
