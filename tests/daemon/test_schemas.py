@@ -62,7 +62,13 @@ some = st.builds(
     supported_parameters=st.none() | st.lists(st.sampled_from(get_args(Parameter)), max_size=3).map(tuple),
     performance=st.lists(st.builds(Performance, words, prices), max_size=2).map(tuple),
     cost=st.none()
-    | st.builds(TokenCost, prices, prices, prices, st.lists(st.builds(CostTier, positive, prices, prices)).map(tuple)),
+    | st.builds(
+        TokenCost,
+        prices,
+        prices,
+        prices,
+        st.lists(st.builds(CostTier, positive, prices, prices), max_size=16).map(tuple),
+    ),
     benchmarks=st.dictionaries(words.filter(bool), prices, max_size=2),
     tags=st.lists(words.filter(bool), max_size=2).map(tuple),
     license=words,

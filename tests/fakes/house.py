@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,6 +141,20 @@ class FakePeaks:
     ended = rose
 
 
+class ListTasks:
+    """Tasks of the registrar, which write and delete small files and wait for nothing else."""
+
+    def __init__(self) -> None:
+        self.running: set[asyncio.Task[Any]] = set()
+
+    def create_task(self, coroutine: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
+        """Begin a task."""
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+        return task
+
+
 class Rules(dict[str, config.AppRules]):
     """Rules of apps that cannot be read while a test has planted a bug in them."""
 
@@ -216,6 +230,7 @@ class House:
         self.keeper_connected = False
         self.keeper_hears = True
         self.kicked: list[Kick] = []
+        self.list_tasks = ListTasks()
         self.stops_s: list[float] = []
         self.runner = asyncio.Runner()
         self.run(self._build)
@@ -226,6 +241,8 @@ class House:
         async def once() -> None:
             act()
             await asyncio.sleep(0)
+            while self.list_tasks.running:  # their files take a thread some time, and nothing may depend on how long
+                await asyncio.wait(self.list_tasks.running)
 
         self.runner.run(once())
 
@@ -264,7 +281,7 @@ class House:
             fleet=self.fleet,
             requests=self.requests,
             store=store,
-            tasks=tasks,
+            tasks=cast("asyncio.TaskGroup", self.list_tasks),
             discover=lambda: Discovered((), ()),
         )
         for schema in self.catalogue.schemas:
