@@ -6,6 +6,7 @@ Covers: the task, which reads in a worker thread and tells the loop. See also: `
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -22,10 +23,10 @@ class Gauge:
     def __init__(
         self,
         processes: Callable[[], Mapping[ModelId, int]],
-        tell: Callable[[Mapping[ModelId, int]], None],
+        tell: Callable[[Mapping[ModelId, int], float], None],
         save: Callable[[], None],
     ) -> None:
-        """`processes()`: models and their processes, now. `tell(bytes)`: in the loop. `save()`: in a worker thread."""
+        """`processes()`: models and their processes, now. `tell(bytes, began_s)`: in the loop. `save()`: in a worker thread."""
         self._processes = processes
         self._tell = tell
         self._save = save
@@ -43,7 +44,8 @@ class Gauge:
             pids = dict(self._processes())
             if not pids:
                 self._has_models.clear()
-            self._tell(await asyncio.to_thread(_read, pids))
+            began_s = time.monotonic()
+            self._tell(await asyncio.to_thread(_read, pids), began_s)
             await asyncio.to_thread(self._save)
 
 

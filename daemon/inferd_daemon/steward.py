@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
 import structlog
@@ -42,6 +43,17 @@ class Surroundings(Protocol):
         """Return the models that have a process, and which."""
 
 
+@dataclass(slots=True)
+class _Life:
+    """The present life of a model, or the one that is to begin."""
+
+    shape: Shape
+    load_s: float
+    loaded_s: float = ledger.NEVER_S
+    peak_bytes: int = 0
+    """Seen since it was loaded."""
+
+
 class Steward:
     """The memory's side of the supervisor."""
 
@@ -63,8 +75,7 @@ class Steward:
         self._room = room
         self._surroundings = surroundings
         self._wake = wake
-        self._life_peaks: dict[ModelId, tuple[Shape, Peak]] = {}
-        """Of the present life of each model: its highest use and the time of its load."""
+        self._lives: dict[ModelId, _Life] = {}
         self._inbox: deque[ledger.Event] = deque()
         self._is_stepping = False
 
@@ -73,7 +84,7 @@ class Steward:
     def reserve(self, model: ModelId, now_s: float) -> None:
         """Find memory for a load; answered through `lifecycle`."""
         shape, need = self._need(self._catalogue.of(model))
-        self._life_peaks[model] = shape, Peak(0, need.load_s)
+        self._lives[model] = _Life(shape, need.load_s)
         app, rank = self._surroundings.asker(model)
         self._step(ledger.Asked(model, need.peak_bytes, app, rank, need.load_s), now_s, look=True)
 
@@ -88,9 +99,9 @@ class Steward:
 
     def release(self, model: ModelId, now_s: float) -> None:
         """Its process is gone, or it waits no more."""
-        shape, peak = self._life_peaks.pop(model, (None, None))
-        if shape is not None and peak is not None and peak.peak_bytes:
-            self._peaks.ended(shape, peak.peak_bytes, peak.load_s)
+        life = self._lives.pop(model, None)
+        if life is not None and life.peak_bytes:
+            self._peaks.ended(life.shape, life.peak_bytes, life.load_s)
         self._step(ledger.Released(model), now_s, look=True)
 
     def announced(self, view: lifecycle.View, now_s: float) -> None:
@@ -101,9 +112,9 @@ class Steward:
             self._step(ledger.Left(view.model), now_s)
 
     def _loaded(self, model: ModelId, load_s: float, now_s: float) -> None:
-        if model in self._life_peaks:
-            shape, peak = self._life_peaks[model]
-            self._life_peaks[model] = shape, Peak(peak.peak_bytes, load_s)
+        life = self._lives.get(model)
+        if life is not None and life.loaded_s == ledger.NEVER_S:
+            life.load_s, life.loaded_s = load_s, now_s
         self._step(ledger.Loaded(model, load_s), now_s)
 
     def used(self, model: ModelId, now_s: float) -> None:
@@ -114,13 +125,16 @@ class Steward:
         """Nothing runs on it and nothing waits for it."""
         self._step(ledger.Rested(model), now_s, look=bool(self.ledger.accounts.waiting))
 
-    def measured(self, used_bytes: Mapping[ModelId, int], now_s: float) -> None:
-        """Take note of what models use."""
+    def measured(self, used_bytes: Mapping[ModelId, int], began_s: float, now_s: float) -> None:
+        """Take note of what models use. `began_s`: before the first of them was looked at.
+
+        Learned is only what was seen of a model that had been loaded by then: in the midst of a load it is less.
+        """
         for model, one_bytes in used_bytes.items():
-            if model in self._life_peaks and one_bytes > self._life_peaks[model][1].peak_bytes:
-                shape, peak = self._life_peaks[model]
-                self._life_peaks[model] = shape, Peak(one_bytes, peak.load_s)
-                self._peaks.rose(shape, one_bytes, peak.load_s)
+            life = self._lives.get(model)
+            if life is not None and life.loaded_s <= began_s and one_bytes > life.peak_bytes:
+                life.peak_bytes = one_bytes
+                self._peaks.rose(life.shape, one_bytes, life.load_s)
             self._step(ledger.Measured(model, one_bytes), now_s)
         self._step(ledger.Ticked(), now_s, look=True)
 

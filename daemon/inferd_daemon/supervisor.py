@@ -276,10 +276,10 @@ class Supervisor:
         views = (self.fleet.lifecycle.view(schema.id, now_s) for schema in self._catalogue.schemas)
         return {view.model: view.pid for view in views if view.pid}
 
-    def measured(self, used_bytes: Mapping[ModelId, int]) -> None:
-        """Models' memory was measured."""
+    def measured(self, used_bytes: Mapping[ModelId, int], began_s: float) -> None:
+        """Models' memory was measured, from `began_s` on."""
         with survived("a measurement"):  # in a task of the root group it would end the daemon
-            self.steward.measured(used_bytes, time.monotonic())
+            self.steward.measured(used_bytes, began_s, time.monotonic())
         self._set_timer()
 
     def served(self, life: Life, now_s: float) -> None:

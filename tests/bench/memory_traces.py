@@ -28,7 +28,7 @@ KINDS: Final[Mapping[ModelId, Kind]] = {
 }
 MODELS: Final = tuple(KINDS)
 
-DAY_S: Final = 6 * 3600.0
+DAY_S: Final = 24 * 3600.0
 BETWEEN_S: Final = 20.0
 """Mean time between two requests of the traces without sessions."""
 RUN_S: Final = 3.0

@@ -126,6 +126,16 @@ def test_nobody_passes_a_load_whose_patience_is_over() -> None:
     assert story.asks(D, 20, BATCH, after_s=PATIENCE_S[BATCH]).orders == [lg.Evict(A), lg.Grant(D)], "20 are left over"
 
 
+def test_nobody_passes_a_voice_that_waits() -> None:
+    assert Story().holds(A, 70, idle=False).asks(B, 80, VOICE).asks(C, 20, VOICE).orders == []
+
+
+def test_a_pinned_model_is_nobodys_victim() -> None:
+    story = Story().holds(A, 40).happens(lg.Pinned(A, is_pinned=True)).holds(B, 40)
+    story.happens(lg.Used(B), lg.Rested(B), after_s=200.0)
+    assert story.asks(C, 50).orders == [lg.Evict(B)]
+
+
 def test_a_model_in_use_yields_after_its_turn_but_not_to_the_patient() -> None:
     story = Story().holds(A, 100, idle=False).asks(B, 50, BATCH, after_s=LEAST_TURN_S)
     assert story.orders == []

@@ -13,7 +13,7 @@ from house import MODELS, Asked, House, Process, house
 from inferd.messages import operations
 from inferd.messages.events import Cancelled, Error, Finished, Loading, WhyReport
 from inferd_actors import messages as actors
-from inferd_daemon.ledger import KEEP_ALIVE_S, Room
+from inferd_daemon.ledger import KEEP_ALIVE_S, RAM, Room
 from inferd_daemon.ledger.estimate import PROCESS_BYTES
 from inferd_daemon.peaks import Peak
 
@@ -57,6 +57,10 @@ def ends(home: House, process: Process) -> None:
 
 def leaves(home: House, model: str) -> bool:
     return home.process(model).leaving
+
+
+def measure(home: House, model: str, used_bytes: int) -> None:
+    home.run(lambda: home.supervisor.measured({home.catalogue.find(model).id: used_bytes}, home.clock[0]))
 
 
 def living(home: House) -> list[str]:
@@ -151,7 +155,7 @@ def test_memory_that_comes_back_in_time_is_used(home: House) -> None:
 def test_idle_models_leave_when_other_programs_need_the_memory(home: House) -> None:
     serve(home, ONE)
     home.room = TIGHT
-    home.run(lambda: home.supervisor.measured({}))
+    home.run(lambda: home.supervisor.measured({}, home.clock[0]))
     home.settle()
     assert leaves(home, ONE)
     assert why(home, ONE).decisions[-1].kind == "eviction"
@@ -176,11 +180,23 @@ def test_what_was_learned_of_a_model_counts_more_than_the_estimate(home: House) 
 
 def test_a_measured_use_is_learned(home: House) -> None:
     serve(home, ONE)
-    home.run(lambda: home.supervisor.measured({home.catalogue.find(ONE).id: PROCESS_BYTES + 5}))
+    measure(home, ONE, PROCESS_BYTES + 5)
     assert home.peaks.known[ONE].peak_bytes == PROCESS_BYTES + 5
-    assert home.ledger.accounts.held_bytes(home.ledger.accounts.holdings[home.catalogue.find(ONE).id].device) == (
-        PROCESS_BYTES + 5
-    )
+    assert home.ledger.accounts.held_bytes(RAM) == PROCESS_BYTES + 5
+
+
+def test_what_is_seen_in_the_midst_of_a_load_is_not_learned(home: House) -> None:
+    """It would be too little, and the next load would begin beside others without there being room for it."""
+    ask(home, ONE)
+    began_s = home.clock[0]
+    home.clock[0] += 1.0
+    process = home.load(ONE)
+    home.run(lambda: home.supervisor.measured({home.catalogue.find(ONE).id: 5}, began_s))
+    home.finish(process, next(iter(process.streams)))
+    home.ask(operations.Unload(ONE))
+    home.settle()
+    ends(home, process)
+    assert home.peaks.known == {}
 
 
 def test_a_model_that_dies_gives_its_memory_to_who_waits(home: House) -> None:

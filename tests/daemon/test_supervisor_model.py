@@ -239,7 +239,7 @@ class Crowded(Accidents):
     @rule(available_bytes=st.sampled_from([60 * GIB, int(6.45 * GIB)]))
     def other_programs_move(self, available_bytes: int) -> None:
         self.home.room = Room(64 * GIB, available_bytes, 0)
-        self.home.run(lambda: self.home.supervisor.measured({}))
+        self.home.run(lambda: self.home.supervisor.measured({}, self.home.clock[0]))
 
     @invariant()
     def never_more_than_fits(self) -> None:

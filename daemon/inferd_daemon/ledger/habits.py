@@ -1,24 +1,29 @@
 """How likely it is that a model is wanted soon, from when it was wanted before. Pure.
 
-A model's uses are counted in several memories at once, each forgetting at its own pace (Lee et al., "LRFU", 2001: a sum of
-decayed uses spans from recency to frequency with the pace). The short ones know who is in a session now, the long one who
-is popular; a mean of their rates needs no tuning to either. Uses close together count once: what matters is how often a
-model would have had to be loaded (O'Neil et al., "LRU-K", 1993: correlated references).
+People and apps use models in spells: turn after turn, then nothing for long. So two things are told apart: whether the present
+spell goes on, which the time since the last use tells, and how often spells begin, which a count of them that fades tells.
+A count of uses would keep a model for the length of its last spell; the last use alone would forget who is popular (O'Neil
+et al., "LRU-K", 1993: correlated references count once; Lee et al., "LRFU", 2001: a fading count spans recency to frequency).
+The numbers were chosen on traces like those of `make bench-memory`; half or double of each changes the loads there by less than
+a tenth.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-HALF_LIVES_S: Final = (60.0, 600.0, 7_200.0)
-"""A conversation, a task, half a working day; an eighth of the last is left after six hours."""
+SPELL_S: Final = 120.0
+"""After a pause of this length the next use begins a new spell."""
 
-ONE_USE_S: Final = 5.0
-"""Uses within this time after a counted one are the same use: turns of one answer, a batch."""
+SPELL_HALF_LIFE_S: Final = 60.0
+"""With each minute without a use it is half as likely that the spell goes on."""
 
-SOON_S: Final = 600.0
+COUNT_HALF_LIFE_S: Final = 1_800.0
+"""Who is popular changes over hours: a spell of an hour ago counts a quarter."""
+
+SOON_S: Final = 300.0
 """What "soon" means: longer than loading anything takes, shorter than the keep-alive."""
 
 
@@ -26,24 +31,24 @@ SOON_S: Final = 600.0
 class Habit:
     """One model's uses."""
 
-    counts: list[float] = field(default_factory=lambda: [0.0] * len(HALF_LIVES_S))
-    """Per half-life, as they were at `at_s`."""
-    at_s: float = 0.0
+    spells: float = 0.0
+    """Counted, as they were worth when the last one began."""
+    began_s: float = 0.0
+    """When the last one began."""
     used_s: float = -math.inf
-    """When it was counted last."""
 
     def use(self, now_s: float) -> None:
-        """Count a use, unless it belongs to the last one."""
-        if now_s - self.used_s < ONE_USE_S:
-            return
-        self.counts = [1.0 + left for left in self._left(now_s)]
-        self.at_s = self.used_s = now_s
+        """Take note of a use."""
+        if now_s - self.used_s >= SPELL_S:
+            self.spells = 1.0 + self._spells(now_s)
+            self.began_s = now_s
+        self.used_s = now_s
 
     def chance(self, now_s: float) -> float:
-        """Return the chance of a use within `SOON_S`, more than 0 and less than 1 for what was ever used."""
-        rates = [math.log(2) / life_s * left for life_s, left in zip(HALF_LIVES_S, self._left(now_s), strict=True)]
-        return -math.expm1(-SOON_S * sum(rates) / len(rates))
+        """Return the chance of a use within `SOON_S`: that the spell goes on, or that another begins."""
+        goes_on = 0.5 ** ((now_s - self.used_s) / SPELL_HALF_LIFE_S)
+        rate = math.log(2) / COUNT_HALF_LIFE_S * self._spells(now_s)
+        return 1.0 - (1.0 - goes_on) * math.exp(-SOON_S * rate)
 
-    def _left(self, now_s: float) -> list[float]:
-        passed_s = max(0.0, now_s - self.at_s)
-        return [count * 0.5 ** (passed_s / life_s) for count, life_s in zip(self.counts, HALF_LIVES_S, strict=True)]
+    def _spells(self, now_s: float) -> float:
+        return self.spells * 0.5 ** ((now_s - self.began_s) / COUNT_HALF_LIFE_S)
