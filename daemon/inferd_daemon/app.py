@@ -22,6 +22,8 @@ from inferd import address
 from inferd.messages import control
 from inferd.messages.reports import DaemonReport
 from inferd.version import __version__
+from inferd_actors.engines.llama_cpp.machine import features
+from inferd_actors.engines.llama_cpp.reordering import reordered_types
 from inferd_daemon import config, discovery, notify, rows_file
 from inferd_daemon.attendants import LIVES, Attendants
 from inferd_daemon.catalogue import Catalogue, ModelId, Models
@@ -29,6 +31,7 @@ from inferd_daemon.cluster import Cluster
 from inferd_daemon.crossing import Expect, Fact, Farewell
 from inferd_daemon.desk import Desk
 from inferd_daemon.fleet import KEEPER, Fleet
+from inferd_daemon.foresight import Foresight
 from inferd_daemon.gauge import Gauge
 from inferd_daemon.headers import Headers
 from inferd_daemon.ids import Life
@@ -158,6 +161,7 @@ class Daemon:
             self._catalogue,
             store,
             peaks,
+            Foresight(headers, store, reordered_types(features())),
             Machine().room,
             supervisor,
             self._gauge.wake,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 
 import structlog
 
@@ -21,6 +21,7 @@ from inferd_actors.loading import CAUSES
 from inferd_daemon import lifecycle as life_of
 from inferd_daemon.catalogue import ModelId
 from inferd_daemon.crossing import Expect, Fence, Order, Serve, ToActor
+from inferd_daemon.headers import HEADED
 from inferd_daemon.ids import Life
 from inferd_daemon.lifecycle import State
 from inferd_daemon.telemetry import survived
@@ -217,9 +218,6 @@ class Fleet:
 
 KEEPER = Life(0)
 """Address of the keeper among lives."""
-
-HEADED: Final = frozenset({"llama_cpp"})
-"""Engines that read GGUF files: no file reaches them before its header was read within limits."""
 
 
 def spawn_orders(cluster: Cluster, life: Life, kind: actors.Kind, name: str) -> list[Order]:

@@ -17,6 +17,8 @@ from inferd_actors.headers.header import Header
 from inferd_actors.headers.reader import read_header
 from inferd_daemon.telemetry import report, survived
 
+HEADED: Final = frozenset({"llama_cpp"})
+"""Engines that read GGUF files: no file reaches them before its header was read within limits."""
 KEPT: Final = 256
 """Answers that are remembered, some kilobytes each: more models than anybody keeps on one disk."""
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from inferd_daemon.cluster import Cluster
     from inferd_daemon.desk import Desk
     from inferd_daemon.headers import Answer
+    from inferd_daemon.peaks import Shape
     from inferd_daemon.pulls import Pulls
     from inferd_daemon.requests import Requests
     from inferd_daemon.steward import Steward
@@ -269,6 +270,12 @@ class Supervisor:
     def life_step(self, event: lifecycle.Event, now_s: float) -> None:
         """Have `lifecycle` decide on an event."""
         self.fleet.step(event, now_s)
+
+    def foreseen(self, model: ModelId, shape: Shape, peak_bytes: int | None) -> None:
+        """It is known what a load will take, or that nothing tells."""
+        with survived("a prediction"):  # in a task of the root group it would end the daemon
+            self.steward.foreseen(model, shape, peak_bytes, time.monotonic())
+        self._set_timer()
 
     def model_pids(self) -> dict[ModelId, int]:
         """Return the models that have a process, and which."""

@@ -32,6 +32,7 @@ from inferd_daemon.catalogue import FileSource, ModelId, Schema, curated
 from inferd_daemon.cluster import Cluster
 from inferd_daemon.desk import Desk
 from inferd_daemon.fleet import KEEPER, Fleet
+from inferd_daemon.foresight import Foresight
 from inferd_daemon.headers import Headers
 from inferd_daemon.ids import Life
 from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Room, Terms
@@ -58,6 +59,8 @@ FILED = "test/filed:gguf"
 ROOM = Room(64 * 2**30, 60 * 2**30, 0)
 FILE = str(Path(__file__))
 """Its file: any that is there, for nobody reads it."""
+HEADER = Header(architecture="llama", context_tokens=4_096, tensor_bytes={"F32": 10**9})
+"""What its header says."""
 ROWS = {name: {"engine": "echo"} for name in MODELS} | {
     ABSENT: {"engine": "echo", "file": "/nowhere"},
     FILED: {"engine": "llama_cpp", "file": FILE},
@@ -261,7 +264,14 @@ class House:
         self.ledger = Ledger({RAM: Terms(self.budget_bytes)}, KeepAlive())
         self.peaks = FakePeaks()
         supervisor.steward = Steward(
-            self.ledger, self.catalogue, store, cast("Peaks", self.peaks), lambda _pids: self.room, supervisor, _nothing
+            self.ledger,
+            self.catalogue,
+            store,
+            cast("Peaks", self.peaks),
+            Foresight(headers, store, ()),
+            lambda _pids: self.room,
+            supervisor,
+            _nothing,
         )
         supervisor.requests = self.requests = Requests(settings, self.catalogue, post, supervisor, "trace")
         supervisor.pulls = Pulls(store, tasks, supervisor.pull_moved)
@@ -308,7 +318,7 @@ class House:
         self.headers_read += 1
         if self.corrupt is not None:
             raise self.corrupt
-        return Header(architecture="llama")
+        return HEADER
 
     def close(self) -> None:
         """End the loop and what is left in it."""
@@ -475,7 +485,8 @@ class House:
         return found
 
     def load(self, model: str = MODELS[0], *, slots: int = 1) -> Process:
-        """Have the model's process connect and load."""
+        """Have the model's process connect and load, once it is there: a file's header is read before."""
+        self.wait_until(lambda: any(one.name == model for one in self.processes.values()))
         process = self.process(model)
         self.greet(process)
         self.settle()

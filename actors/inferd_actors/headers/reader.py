@@ -46,7 +46,7 @@ def _read(path: str) -> Header:
     with _opened(path) as file:
         try:
             done = subprocess.run(
-                [sys.executable, "-I", "-m", PROGRAM],
+                [sys.executable, "-P", "-m", PROGRAM],
                 stdin=file,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
