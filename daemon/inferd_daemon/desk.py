@@ -26,7 +26,7 @@ from inferd.messages.operations import (
     Unload,
 )
 from inferd.messages.reports import App, DaemonReport, Model
-from inferd_daemon.catalogue import ModelId, PackageSource
+from inferd_daemon.catalogue import HubSource, ModelId, PackageSource, UrlSource
 from inferd_daemon.crossing import Order, Tell
 from inferd_daemon.lifecycle import PullWanted, State, UnloadWanted, View
 from inferd_daemon.refusal import own_fault
@@ -123,7 +123,7 @@ class Desk:
             weights_ready=view.state in HERE,
             capabilities=schema.capabilities,
             context_tokens=(capacity.context_tokens if capacity else schema.context_tokens) or 0,
-            size_bytes=_size_bytes(schema),
+            size_bytes=self._size_bytes(schema),
             memory_bytes=self._meter.memory_of(view.pid) if view.pid else 0,
             engine=schema.engine,
             pid=view.pid,
@@ -168,7 +168,7 @@ class Desk:
             self._answer(view.model, Unload, Unloaded(str(view.model)))
         if view.state not in (State.ABSENT, State.PULLING):
             schema = self._catalogue.find(str(view.model))
-            self._answer(view.model, Pull, Pulled(str(view.model), _size_bytes(schema)))
+            self._answer(view.model, Pull, Pulled(str(view.model), self._size_bytes(schema)))
 
     def waiters_failed(self, model: ModelId, error: Error) -> None:
         """End the pulls of a model that cannot be had."""
@@ -178,7 +178,7 @@ class Desk:
         for work in self._watching(model, kind):
             self._requests.conclude(work.stream, event)
 
-
-def _size_bytes(schema: Schema) -> int:
-    """Return the size of a model's file, 0 while it is unknown."""
-    return schema.source.size_bytes if isinstance(schema.source, PackageSource) else 0
+    def _size_bytes(self, schema: Schema) -> int:
+        """Return the size of a model's file, 0 while it is unknown."""
+        known = schema.source.size_bytes if isinstance(schema.source, PackageSource | HubSource | UrlSource) else None
+        return self._fleet.file_bytes(schema) or known or 0

@@ -1,7 +1,8 @@
 """Downloads: owned by the daemon, one per model, watched by any number of requests.
 
-Covers: running a pull in a worker thread, joining requests for the same model, telling progress with rate and time left.
-Does not cover files (`store`) or what a pulled model is for (`lifecycle`). A leaving app does not stop a download.
+Covers: running a pull in a worker thread, joining requests for the same model, telling progress.
+Does not cover rate and time left (`headway`), files (`store`) or what a pulled model is for (`lifecycle`). A leaving app
+does not stop a download.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from inferd.errors import InferenceError, PullFailed
 from inferd.messages.events import PullProgress
 from inferd_daemon.catalogue import ModelId
+from inferd_daemon.headway import Headway, left_s
 
 if TYPE_CHECKING:
     from inferd_daemon.catalogue import Schema
@@ -43,17 +46,16 @@ class Pulls:
             self._running[schema.id] = task
 
     def stop(self) -> None:
-        """End all downloads soon; what they fetched is not published, and the next pull starts anew."""
+        """End all downloads soon; nothing half-done is published, and the next pull goes on where the source allows it."""
         self._stop.set()
 
     async def _pull(self, schema: Schema, on_end: OnEnd) -> None:
         loop = asyncio.get_running_loop()
-        began_s: dict[str, float] = {}
+        headways: defaultdict[str, Headway] = defaultdict(Headway)
 
         def progressed(progress: Progress) -> None:
-            now_s = time.monotonic()
-            elapsed_s = now_s - began_s.setdefault(progress.phase, now_s)
-            loop.call_soon_threadsafe(self._on_progress, schema.id, _told(progress, elapsed_s))
+            rate_bytes_s = headways[progress.phase].moved(progress.done_bytes, time.monotonic())
+            loop.call_soon_threadsafe(self._on_progress, schema.id, _told(progress, rate_bytes_s))
 
         error: InferenceError | None = None
         try:
@@ -66,14 +68,11 @@ class Pulls:
         on_end(schema.id, error)
 
 
-def _told(progress: Progress, elapsed_s: float) -> PullProgress:
-    rate = progress.done_bytes / elapsed_s if elapsed_s > 0 else 0.0
-    left_bytes = max(0, progress.total_bytes - progress.done_bytes) if progress.total_bytes else None
-    left_s = left_bytes / rate if left_bytes is not None and rate > 0 else None
+def _told(progress: Progress, rate_bytes_s: float | None) -> PullProgress:
     return PullProgress(
         phase=progress.phase,
         done_bytes=progress.done_bytes,
         total_bytes=progress.total_bytes,
-        rate_bytes_s=rate,
-        left_s=left_s,
+        rate_bytes_s=rate_bytes_s,
+        left_s=left_s(progress.done_bytes, progress.total_bytes, rate_bytes_s),
     )

@@ -9,7 +9,16 @@ from inferd_daemon.catalogue.curated import curated
 from inferd_daemon.catalogue.listing import Catalogue
 from inferd_daemon.catalogue.names import VOCAB, ModelId
 from inferd_daemon.catalogue.schema import Capability, Cost, Engine, Schema
-from inferd_daemon.catalogue.sources import BuiltinSource, FileSource, HubSource, PackageSource, Source, UrlSource
+from inferd_daemon.catalogue.sources import (
+    BuiltinSource,
+    FileSource,
+    HubSource,
+    LmStudioSource,
+    OllamaSource,
+    PackageSource,
+    Source,
+    UrlSource,
+)
 
 __all__ = [
     "VOCAB",
@@ -20,7 +29,9 @@ __all__ = [
     "Engine",
     "FileSource",
     "HubSource",
+    "LmStudioSource",
     "ModelId",
+    "OllamaSource",
     "PackageSource",
     "Schema",
     "Source",

@@ -17,7 +17,16 @@ from inferd.messages.bounds import Length, Name, Positive, ShortText
 from inferd.strict import make_strict
 from inferd_daemon.catalogue.names import VOCAB, ModelId, shown
 from inferd_daemon.catalogue.schema import Capability, Cost, Engine, Option, Schema
-from inferd_daemon.catalogue.sources import BuiltinSource, FileSource, PackageSource, Source
+from inferd_daemon.catalogue.sources import (
+    BuiltinSource,
+    FileSource,
+    HubSource,
+    LmStudioSource,
+    OllamaSource,
+    PackageSource,
+    Source,
+    UrlSource,
+)
 
 _STRICT = make_strict(unknown_fields_refused=True, detailed=True)
 
@@ -37,8 +46,12 @@ class Row:
     """Takes the place of all options of the row below, not of single ones."""
     file: ShortText | None = None
     sha256: ShortText | None = None
-    """Of `file`; without it the file is taken as it is."""
+    """Of `file`, `lmstudio` or `url`; without it a file is taken as it is, and what a URL gives first is recorded."""
     package: PackageSource | None = None
+    hub: HubSource | None = None
+    url: Annotated[str, Length(1, 2048)] | None = None
+    ollama: ShortText | None = None
+    lmstudio: ShortText | None = None
     name: ShortText | None = None
     family: ShortText | None = None
     version: ShortText | None = None
@@ -52,7 +65,10 @@ class Row:
     license: ShortText | None = None
 
 
-_SOURCE_KEYS = frozenset({"file", "sha256", "package"})
+_KINDS = ("file", "package", "hub", "url", "ollama", "lmstudio")
+"""Keys of which one at most may be there."""
+_WITH_DIGEST = frozenset({"file", "url", "lmstudio"})
+_SOURCE_KEYS = frozenset({*_KINDS, "sha256"})
 _KEYS = tuple(one.name for one in fields(Row))
 
 
@@ -90,31 +106,40 @@ def _read(model: ModelId, table: Mapping[str, object]) -> Row:
 
 def _source(model: ModelId, row: Row, known: Schema | None) -> Source:
     """Return where the bytes come from; the numbered rules are tried in order."""
+    said = [kind for kind in _KINDS if getattr(row, kind) is not None]
     # 1. Two sources in one row: which one is meant cannot be known.
-    if row.file is not None and row.package is not None:
-        raise _invalid(_place(model, "file"), "expected either file or package, got both")
-    # 2. A digest without a file says nothing: a package has its own.
-    if row.sha256 is not None and row.file is None:
-        raise _invalid(_place(model, "sha256"), "belongs to file, and file is missing")
+    if len(said) > 1:
+        raise _invalid(_place(model, said[0]), f"expected either {said[0]} or {said[1]}, got both")
+    # 2. A digest without a file says nothing: the other sources have their own.
+    if row.sha256 is not None and not _WITH_DIGEST.intersection(said):
+        raise _invalid(_place(model, "sha256"), "belongs to file, url or lmstudio, and none of them is there")
     # 3. What the row says.
-    if row.package is not None:
-        return row.package
-    if row.file is not None:
-        return _file(model, row.file, row.sha256)
+    if said:
+        return _said(model, row, said[0])
     # 4. What the row below says.
     if known is not None:
         return known.source
     # 5. An engine that needs no bytes.
     if row.engine == "echo":
         return BuiltinSource()
-    raise _invalid(_place(model, "file"), "or package is required: this engine reads a file")
+    raise _invalid(_place(model, "file"), f"or one of {', '.join(_KINDS[1:])} is required: this engine reads a file")
 
 
-def _file(model: ModelId, path: str, sha256: str | None) -> FileSource:
+def _said(model: ModelId, row: Row, kind: str) -> Source:
     try:
-        return FileSource(path, sha256)
+        match row:
+            case Row(package=PackageSource() as source) | Row(hub=HubSource() as source):
+                return source
+            case Row(url=str(url)):
+                return UrlSource(url, sha256=row.sha256)
+            case Row(ollama=str(name)):
+                return OllamaSource(name)
+            case Row(lmstudio=str(file)):
+                return LmStudioSource(file, row.sha256)
+            case _:
+                return FileSource(row.file or "", row.sha256)
     except ValueError as wrong:
-        raise _invalid(_place(model, "file"), str(wrong)) from None
+        raise _invalid(_place(model, kind), str(wrong)) from None
 
 
 def _bare(model: ModelId, row: Row) -> Schema:
