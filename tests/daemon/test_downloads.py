@@ -378,6 +378,20 @@ def test_a_stopped_download_ends_at_once_and_goes_on_later(server: FileServer, r
     assert starts(server) == [0, 50_000]
 
 
+def test_while_nothing_comes_its_watchers_hear_so(server: FileServer, root: Path) -> None:
+    server.shelf.acts.append(stalled(1000))
+    seen: list[Progress] = []
+    stop = threading.Event()
+
+    def look(progress: Progress) -> None:
+        seen.append(progress)
+        if seen.count(Progress("downloading", 1000, len(WEIGHTS))) > 1:
+            stop.set()
+
+    with pytest.raises(PullFailed, match="was stopped"):
+        Store(root, patience=ONCE).pull(model(server), look, stop)
+
+
 def test_what_on_progress_raises_ends_the_download(server: FileServer, root: Path) -> None:
     def leave(progress: Progress) -> None:
         raise LookupError(progress.phase)

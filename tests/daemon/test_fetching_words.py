@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from inferd_daemon.headway import MIN_SPAN_S, WINDOW_S, Headway, left_s
 from inferd_daemon.store.fetching.answers import Body, body_of
 from inferd_daemon.store.fetching.origin import Origin, origin_from
-from inferd_daemon.store.fetching.redirects import next_url, shown
+from inferd_daemon.store.fetching.redirects import is_weaker, next_url, shown
 from inferd_daemon.store.fetching.words import (
     Failed,
     Fetched,
@@ -161,6 +161,19 @@ def test_no_redirect_leaves_the_web(url: str, location: str) -> None:
     except Setback:
         return
     assert target.scheme == "https" or (url.startswith("http:") and target.hostname == "a.org")
+
+
+@pytest.mark.parametrize(
+    ("url", "target", "weaker"),
+    [
+        ("https://hub.org/x", "https://cdn.org/x", False),
+        ("https://hub.org/x", "http://cdn.org/x", True),
+        ("https://hub.org/x", "file:///x", True),
+        ("http://hub.lan/x", "http://cdn.lan/x", False),
+    ],
+)
+def test_a_hub_on_https_may_not_send_us_to_less(url: str, target: str, weaker: bool) -> None:  # noqa: FBT001
+    assert is_weaker(url, target) is weaker
 
 
 def test_an_address_in_an_error_shows_no_key() -> None:

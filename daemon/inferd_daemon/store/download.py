@@ -11,6 +11,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 POLL_S: Final = 0.1
 """Between two looks at `stop` while the process says nothing."""
+
+SILENCE_S: Final = 1.0
+"""After so long without a report the last one is told again: a rate that does not fall while nothing comes is a lie."""
 
 MAX_LINE_BYTES: Final = 65_536
 """Far more than a report takes."""
@@ -70,10 +74,15 @@ def _followed(process: subprocess.Popen[bytes], order: Order, watch: Watch) -> F
         raise EOFError
     with suppress(BrokenPipeError):  # it ended at once: what it said is in its log
         process.stdin.write(encode_order(order))
+    moved = None
     for report in _reports(process.stdout.fileno(), watch):
         match report:
+            case None:
+                if moved is not None:
+                    watch.report(moved.phase, moved.done_bytes, moved.total_bytes)
             case Moved():
                 watch.report(report.phase, report.done_bytes, report.total_bytes)
+                moved = report
             case Failed():
                 raise watch.failed(
                     report.cause,
@@ -87,15 +96,20 @@ def _followed(process: subprocess.Popen[bytes], order: Order, watch: Watch) -> F
     raise EOFError
 
 
-def _reports(handle: int, watch: Watch) -> Iterator[Report]:
-    """Yield reports until the process closes its end, looking at `stop` all the time."""
+def _reports(handle: int, watch: Watch) -> Iterator[Report | None]:
+    """Yield reports until the process closes its end, looking at `stop` all the time; None after each second of silence."""
     rest = b""
+    heard_s = time.monotonic()
     with selectors.DefaultSelector() as selector:
         selector.register(handle, selectors.EVENT_READ)
         while True:
             ready = selector.select(POLL_S)
             watch.raise_if_stopped()
+            if not ready and time.monotonic() - heard_s < SILENCE_S:
+                continue
+            heard_s = time.monotonic()
             if not ready:
+                yield None
                 continue
             data = os.read(handle, MAX_LINE_BYTES)
             if not data or len(rest) > MAX_LINE_BYTES:

@@ -15,6 +15,7 @@ from huggingface_hub import errors, get_hf_file_metadata, get_token, hf_hub_url
 
 from inferd_daemon.store.fetching.answers import SERVER_ERROR
 from inferd_daemon.store.fetching.origin import Found
+from inferd_daemon.store.fetching.redirects import is_weaker, shown
 from inferd_daemon.store.fetching.words import Failed, HubFile, Patience, Setback
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -35,6 +36,8 @@ def look_up(file: HubFile, patience: Patience) -> Found:
     except (httpx2.TransportError, httpx2.InvalidURL, OSError) as broken:
         problem = f"the hub cannot be reached: {type(broken).__name__}: {str(broken)[:200]!a}"
         raise Setback(Failed("download", problem, retryable=True)) from broken
+    if is_weaker(url, told.location):
+        raise Setback(Failed("source", f"the hub sends us on to {shown(told.location)}, which is not followed"))
     sha256 = told.etag if told.etag and _SHA256.fullmatch(told.etag) else None
     return Found(told.location, told.size, sha256, told.etag, told.commit_hash)
 

@@ -31,6 +31,11 @@ def next_url(url: str, location: str) -> str:
     return target
 
 
+def is_weaker(url: str, target: str) -> bool:
+    """Tell whether the way from one address to the other leaves https."""
+    return url.startswith("https:") and not target.startswith("https:")
+
+
 def shown(url: str) -> str:
     """Return an address for an error: without query, name and password, which may hold keys, and not too long."""
     try:
