@@ -12,7 +12,8 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
 
 from inferd.errors import InferenceError, PullFailed
 from inferd.messages.events import PullProgress
@@ -28,6 +29,10 @@ OnProgress = Callable[[ModelId, PullProgress], None]
 OnEnd = Callable[[ModelId, InferenceError | None], None]
 """In the loop; None: the files are there."""
 
+MAX_PULLS: Final = 16
+"""At the same time; further ones wait. In threads of their own: downloads take hours, and a few of them would fill the
+loop's own pool, in which everything short waits its turn."""
+
 
 class Pulls:
     """Running downloads. Every method is called in the loop; none blocks."""
@@ -37,6 +42,7 @@ class Pulls:
         self._tasks = tasks
         self._on_progress = on_progress
         self._stop = threading.Event()
+        self._threads = ThreadPoolExecutor(MAX_PULLS, "pull")
         self._running: dict[ModelId, asyncio.Task[None]] = {}
 
     def start(self, schema: Schema, on_end: OnEnd) -> None:
@@ -59,7 +65,7 @@ class Pulls:
 
         error: InferenceError | None = None
         try:
-            await asyncio.to_thread(self._store.pull, schema, progressed, self._stop)
+            await loop.run_in_executor(self._threads, self._store.pull, schema, progressed, self._stop)
         except InferenceError as failed:
             error = failed
         except Exception as bug:  # noqa: BLE001 - one failed download must end as one failed request

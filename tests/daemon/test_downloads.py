@@ -17,7 +17,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from file_server import GIVE_UP_S, Act, FileServer, answering, cut, serving, silent, stalled, unmeasured
+from file_server import (
+    GIVE_UP_S,
+    Act,
+    FileServer,
+    answering,
+    chunked,
+    cut,
+    serving,
+    silent,
+    stalled,
+    stalled_until,
+    unmeasured,
+)
 from waiting import until
 
 from inferd.errors import PullFailed
@@ -132,12 +144,22 @@ def test_a_flipped_byte_of_a_stored_file_is_found_and_healed(server: FileServer,
     assert pull(store, schema) == WEIGHTS
 
 
-def test_a_server_that_tells_no_length_is_believed_at_its_end(server: FileServer, root: Path) -> None:
-    server.shelf.acts.append(unmeasured)
+def test_a_length_that_is_not_told_is_unknown_until_the_end(server: FileServer, root: Path) -> None:
+    server.shelf.acts.append(chunked())
     seen: list[Progress] = []
 
     assert pull(Store(root, patience=ONCE), model(server), seen.append) == WEIGHTS
     assert {one.total_bytes for one in seen if one.phase == "downloading"} == {None}
+
+
+def test_an_end_that_cannot_be_told_from_a_broken_line_needs_a_digest(server: FileServer, root: Path) -> None:
+    server.shelf.acts.extend([unmeasured, unmeasured])
+
+    error = refused(Store(root, patience=ONCE), model(server))
+    assert (error.details["cause"], error.retryable) == ("download", False)
+    assert "sha256 must be given" in error.message
+
+    assert pull(Store(root, patience=ONCE), model(server, DIGEST)) == WEIGHTS
 
 
 def test_a_redirect_on_the_same_server_is_followed(server: FileServer, root: Path) -> None:
@@ -181,6 +203,7 @@ def test_a_removed_model_is_gone_and_what_was_kept_of_it_too(server: FileServer,
         (answering(200, b"short", Content_Length="900"), "download", True, "broke"),
         (silent, "download", True, "broke"),
         (cut(1000), "download", True, "broke"),
+        (chunked(1000), "download", True, "broke"),
     ],
 )
 def test_a_misbehaving_server_is_an_error_with_its_cause(
@@ -302,6 +325,15 @@ def test_tries_end_when_none_of_them_brings_a_byte(server: FileServer, root: Pat
     assert kept_bytes(root) == 1000
 
 
+def test_a_server_that_always_breaks_off_and_knows_no_ranges_is_given_up(server: FileServer, root: Path) -> None:
+    server.shelf.etag = None
+    server.shelf.acts.extend([cut(2000), cut(1000)] * 20)
+
+    refused(Store(root, patience=STEADY), model(server))
+
+    assert len(server.shelf.asked) == STEADY.tries
+
+
 def test_with_a_digest_no_tag_is_needed_to_go_on(server: FileServer, root: Path) -> None:
     server.shelf.etag = None
     server.shelf.acts.append(cut(1000))
@@ -411,16 +443,20 @@ def test_two_processes_that_pull_one_file_download_it_once(server: FileServer, r
             return super().wait(timeout)
 
     seconds: list[Future[Path | None]] = []
+    looked_on: list[Progress] = []
+    server.shelf.acts.append(stalled_until(lambda: bool(looked_on)))
     with ThreadPoolExecutor(1) as pool:
 
         def let_the_other_start(_: Progress) -> None:
             if not seconds:
-                seconds.append(pool.submit(Store(root).pull, schema, lambda progress: None, Seen()))
+                seconds.append(pool.submit(Store(root).pull, schema, looked_on.append, Seen()))
                 assert waits.wait(GIVE_UP_S)
 
         first = Store(root, patience=ONCE).pull(schema, let_the_other_start, threading.Event())
         assert seconds[0].result(GIVE_UP_S) == first
     assert starts(server) == [0]
+    assert looked_on[0].phase == "downloading"
+    assert 0 < looked_on[0].done_bytes < len(WEIGHTS)
 
 
 # --- kills

@@ -40,15 +40,21 @@ def refused(status: int, headers: dict[str, str], offset_bytes: int = 0) -> Setb
 @pytest.mark.parametrize(
     ("status", "headers", "offset_bytes", "body"),
     [
-        (200, {"content-length": "7", "etag": '"a"'}, 0, Body(0, 7, '"a"')),
-        (200, {"content-length": "7"}, 5, Body(0, 7, None)),  # the server knows no ranges, or has another file now
-        (200, {}, 0, Body(0, None, None)),
-        (200, {"etag": 'W/"a"'}, 0, Body(0, None, None)),
-        (200, {"etag": '""'}, 0, Body(0, None, None)),
-        (206, {"content-range": "bytes 5-6/7", "etag": '"a"'}, 5, Body(5, 7, '"a"')),
-        (206, {"content-range": "bytes 5-6/*"}, 5, Body(5, None, None)),
-        (200, {"content-length": "9" * 40}, 0, Body(0, None, None)),
-        (200, {"content-type": "application/octet-stream; charset=x"}, 0, Body(0, None, None)),
+        (200, {"content-length": "7", "etag": '"a"'}, 0, Body(0, 7, '"a"', has_end=True)),
+        (
+            200,
+            {"content-length": "7"},
+            5,
+            Body(0, 7, None, has_end=True),
+        ),  # the server knows no ranges, or has another file now
+        (200, {"transfer-encoding": "chunked"}, 0, Body(0, None, None, has_end=True)),
+        (200, {}, 0, Body(0, None, None, has_end=False)),
+        (200, {"etag": 'W/"a"'}, 0, Body(0, None, None, has_end=False)),
+        (200, {"etag": '""'}, 0, Body(0, None, None, has_end=False)),
+        (206, {"content-range": "bytes 5-6/7", "etag": '"a"'}, 5, Body(5, 7, '"a"', has_end=False)),
+        (206, {"content-range": "bytes 5-6/*"}, 5, Body(5, None, None, has_end=False)),
+        (200, {"content-length": "9" * 40}, 0, Body(0, None, None, has_end=False)),
+        (200, {"content-type": "application/octet-stream; charset=x"}, 0, Body(0, None, None, has_end=False)),
     ],
 )
 def test_an_answer_with_a_file_tells_which_bytes_these_are(

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from waiting import until
+
 GIVE_UP_S = 60
 """Longest wait for a client that must hang up."""
 
@@ -133,6 +135,20 @@ def unmeasured(handler: FileHandler) -> None:
     handler.wfile.write(handler.server.shelf.content)
 
 
+def chunked(after_bytes: int | None = None) -> Act:
+    """Send the whole file in chunks; with `after_bytes` break off there, without the last chunk that says so."""
+
+    def act(handler: FileHandler) -> None:
+        handler.protocol_version = "HTTP/1.1"
+        handler.head(200, {"Content-Type": "application/octet-stream", "Transfer-Encoding": "chunked"})
+        body = handler.server.shelf.content[:after_bytes]
+        handler.wfile.write(f"{len(body):x}\r\n".encode() + body + b"\r\n")
+        if after_bytes is None:
+            handler.wfile.write(b"0\r\n\r\n")
+
+    return act
+
+
 def cut(after_bytes: int) -> Act:
     """Begin properly and close the line after so many bytes."""
 
@@ -154,6 +170,18 @@ def stalled(after_bytes: int) -> Act:
         with suppress(ConnectionResetError):
             handler.connection.recv(1)
         handler.server.shelf.hung_up.set()
+
+    return act
+
+
+def stalled_until(goes_on: Callable[[], bool]) -> Act:
+    """Send half of what was asked for, and the rest once `goes_on()`."""
+
+    def act(handler: FileHandler) -> None:
+        body = handler.begin()
+        handler.wfile.write(body[: len(body) // 2])
+        until(goes_on, "the server may go on", GIVE_UP_S)
+        handler.wfile.write(body[len(body) // 2 :])
 
     return act
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
 
@@ -67,7 +68,9 @@ class Bringing:
                     if not is_here():
                         self._bring_package(source, own, watch)
             case HubSource() | UrlSource():
-                with locked(self._layout.lock(key_of(source)), watch.wait), room(self._layout.pulls) as own:
+                key = key_of(source)
+                waiting = partial(_look_on, self._layout.partial(key), source.size_bytes, watch)
+                with locked(self._layout.lock(key), waiting), room(self._layout.pulls) as own:
                     if not is_here():
                         self._bring_download(source, own, watch)
             case _:
@@ -161,6 +164,12 @@ class Bringing:
             problem = f"needs {needed_bytes} bytes free in {self._layout.root}, there are {free_bytes}"
             numbers = {"needed_bytes": needed_bytes, "free_bytes": free_bytes}
             raise watch.failed("disk", problem, retryable=True, numbers=numbers)
+
+
+def _look_on(folder: Path, total_bytes: int | None, watch: Watch, seconds: float) -> None:
+    """Wait while another pull has this download, and tell how far that one is."""
+    watch.wait(seconds)
+    watch.report("downloading", _part_bytes(folder), total_bytes)
 
 
 def _part_bytes(folder: Path) -> int:

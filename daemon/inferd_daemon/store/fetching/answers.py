@@ -38,6 +38,8 @@ class Body:
     """Size of the whole file; None: not told."""
     etag: str | None
     """A strong one, which names these very bytes; None: the server gave none."""
+    has_end: bool
+    """Whether a line that breaks early is told from the file's end."""
 
 
 def body_of(status: int, headers: Mapping[str, str], offset_bytes: int) -> Body:
@@ -52,17 +54,20 @@ def body_of(status: int, headers: Mapping[str, str], offset_bytes: int) -> Body:
     if (packed := headers.get("content-encoding", "identity").strip().lower()) not in ("", "identity"):
         raise Setback(Failed("download", f"the server packs the file ({packed[:40]}), though asked not to"))
     etag = _strong(headers.get("etag", ""))
+    length = _number(headers.get("content-length", ""))
+    has_end = length is not None or headers.get("transfer-encoding", "").strip().lower() == "chunked"
     if status == OK:
-        return Body(0, _number(headers.get("content-length", "")), etag)
-    return _part(headers.get("content-range", ""), offset_bytes, etag)
+        return Body(0, length, etag, has_end)
+    return Body(offset_bytes, _total_of(headers.get("content-range", ""), offset_bytes), etag, has_end)
 
 
-def _part(told: str, offset_bytes: int, etag: str | None) -> Body:
+def _total_of(told: str, offset_bytes: int) -> int | None:
+    """Return the size of the whole file, None if it is not told. Raises Setback for any other part than asked for."""
     match = _RANGE.fullmatch(told.strip())
     if match is None or int(match[1]) != offset_bytes:
         problem = f"the server was asked for bytes from {offset_bytes} on and sent {told[:80]!a}"
         raise Setback(Failed("download", problem, retryable=True), discard=True)
-    return Body(offset_bytes, _number(match[3]), etag)
+    return _number(match[3])
 
 
 def _refused(status: int, headers: Mapping[str, str]) -> Setback:

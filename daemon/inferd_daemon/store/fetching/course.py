@@ -47,13 +47,14 @@ class Course:
 
     def run(self) -> Fetched:
         """Return what was fetched; blocks for the whole download and the pauses in it. Raises Setback, OSError."""
-        failures = 0
+        failures = most_bytes = 0
         while True:
             kept_bytes = self._partial.size_bytes
+            most_bytes = max(most_bytes, kept_bytes)
             try:
                 return self._attempt()
             except Setback as setback:
-                failures = 1 if self._partial.size_bytes > kept_bytes else failures + 1
+                failures = 1 if self._partial.size_bytes > most_bytes else failures + 1
                 if not self._goes_on(setback, kept_bytes, failures):
                     raise
                 time.sleep(self._order.patience.pause_after(failures, setback.failed.retry_after_s))
@@ -75,7 +76,7 @@ class Course:
         if not self._may_keep(wanted):
             self._partial.discard()
         origin, kept_bytes = self._partial.origin, self._partial.size_bytes
-        if kept_bytes:
+        if not self._partial.is_hashed:
             self._partial.rehash(lambda done_bytes: self._tell(Moved("verifying", done_bytes, kept_bytes)))
         if origin is None or origin.size_bytes != kept_bytes:
             with _answer(found.url, self._headers(wanted), self._order.patience) as answer:
@@ -116,6 +117,8 @@ class Course:
         """Append what the answer brings, up to the file's size."""
         body = body_of(answer.status, answer.headers, self._partial.size_bytes)
         total_bytes = self._total(body, wanted)
+        if total_bytes is None and wanted.sha256 is None and not body.has_end:
+            raise Setback(Failed("download", "the server does not tell where the file ends: its sha256 must be given"))
         self._refuse_full_disk((total_bytes or 0) - body.start_bytes)
         if body.start_bytes == 0:
             self._partial.begin(Origin(total_bytes, wanted.sha256, wanted.version, body.etag))

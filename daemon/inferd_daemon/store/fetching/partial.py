@@ -39,17 +39,20 @@ class Partial:
         fcntl.flock(self._handle, fcntl.LOCK_EX)
         self._sha256 = hashlib.sha256()
         self.size_bytes = os.fstat(self._handle).st_size
+        self.is_hashed = self.size_bytes == 0
+        """Whether the bytes that are here were hashed in this process, so that appending can go on."""
         self.origin = self._read_origin()
         """None: nothing is known about the bytes, so they are of no use."""
         if self.origin is None:
             self.discard()
 
     def rehash(self, on_done: Callable[[int], None]) -> None:
-        """Hash the bytes that are here again, so that appending can go on; blocks while it reads."""
+        """Hash the bytes that an earlier process left; blocks while it reads."""
         os.lseek(self._handle, 0, os.SEEK_SET)
         with os.fdopen(os.dup(self._handle), "rb", buffering=0) as reader:
             self._sha256 = hashlib.sha256()
             drain(reader, self.size_bytes, on_done, self._sha256.update)
+        self.is_hashed = True
 
     def begin(self, origin: Origin) -> None:
         """Start anew with bytes of this origin."""
@@ -74,6 +77,7 @@ class Partial:
         os.lseek(self._handle, 0, os.SEEK_SET)
         self._sha256 = hashlib.sha256()
         self.size_bytes = 0
+        self.is_hashed = True
         self.origin = None
 
     def sync(self) -> str:

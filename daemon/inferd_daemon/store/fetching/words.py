@@ -37,7 +37,7 @@ class Patience:
     stall_s: float = 30.0
     """Longest time without a byte. Shorter than what people wait before they look for another way."""
     tries: int = 5
-    """Attempts in a row that bring no byte; one that does starts the count anew."""
+    """Attempts in a row that get no further than any before; one that does starts the count anew."""
     pause_s: float = 1.0
     """Before the second try, then doubling up to `max_pause_s`."""
     max_pause_s: float = 30.0
