@@ -19,7 +19,6 @@ from pathlib import Path
 import pytest
 from file_server import (
     GIVE_UP_S,
-    Act,
     FileServer,
     answering,
     chunked,
@@ -185,100 +184,14 @@ def test_a_removed_model_is_gone_and_what_was_kept_of_it_too(server: FileServer,
 # --- what goes wrong
 
 
-@pytest.mark.parametrize(
-    ("act", "cause", "retryable", "words"),
-    [
-        (answering(401), "access", False, "401"),
-        (answering(403), "access", False, "403"),
-        (answering(404), "missing", False, "404"),
-        (answering(416), "download", True, "416"),
-        (answering(429), "download", True, "429"),
-        (answering(500), "download", True, "500"),
-        (answering(200, b"<html>log in", Content_Type="text/html"), "download", True, "web page"),
-        (answering(200, b"x", Content_Encoding="gzip"), "download", False, "packs"),
-        (answering(206, b"x", Content_Range="bytes 7-7/8"), "download", True, "asked for bytes from 0"),
-        (answering(302, Location="http://127.0.0.1:1/x"), "source", False, "127.0.0.1:1"),
-        (answering(302, Location="file:///etc/passwd"), "source", False, "file:"),
-        (answering(302), "source", False, "10 times"),
-        (answering(200, b"short", Content_Length="900"), "download", True, "broke"),
-        (silent, "download", True, "broke"),
-        (cut(1000), "download", True, "broke"),
-        (chunked(1000), "download", True, "broke"),
-    ],
-)
-def test_a_misbehaving_server_is_an_error_with_its_cause(
-    server: FileServer,
-    root: Path,
-    act: Act,
-    cause: str,
-    retryable: bool,  # noqa: FBT001
-    words: str,
-) -> None:
-    server.shelf.acts.extend([act] * 20)
+def test_a_recorded_size_is_compared_with_the_disk_before_anybody_is_asked(server: FileServer, root: Path) -> None:
+    store = Store(root, free_bytes=lambda folder: len(WEIGHTS), patience=ONCE)
 
-    error = refused(Store(root, patience=ONCE), model(server))
+    error = refused(store, model(server, DIGEST, len(WEIGHTS)))
 
-    assert (error.details["cause"], error.retryable) == (cause, retryable)
-    assert words in error.message
-    assert server.url.rpartition("/")[0] not in error.message or cause == "download"
-    server.shelf.acts.clear()
-    assert pull(Store(root, patience=ONCE), model(server)) == WEIGHTS
-
-
-def test_a_server_that_nobody_runs_is_an_error(server: FileServer, root: Path) -> None:
-    schema = model(server)
-    gone = replace(schema, source=UrlSource("http://127.0.0.1:1/x"))
-
-    error = refused(Store(root, patience=ONCE), gone)
-
-    assert (error.details["cause"], error.retryable) == ("download", True)
-
-
-def test_silence_is_an_error_after_the_time_for_a_byte(server: FileServer, root: Path) -> None:
-    server.shelf.acts.append(stalled(1000))
-
-    error = refused(Store(root, patience=replace(ONCE, stall_s=0.2)), model(server))
-
-    assert (error.details["cause"], error.retryable) == ("download", True)
-    assert "no byte for 0.2 s" in error.message
-    assert server.shelf.hung_up.wait(GIVE_UP_S)
-
-
-def test_a_pause_that_is_longer_than_ours_is_told_to_whoever_asked(server: FileServer, root: Path) -> None:
-    server.shelf.acts.append(answering(429, Retry_After="3600"))
-
-    error = refused(Store(root, patience=STEADY), model(server))
-
-    assert error.retry_after_s == 3600
-    assert len(server.shelf.asked) == 1
-
-
-@pytest.mark.parametrize("size_bytes", [len(WEIGHTS) - 1, len(WEIGHTS) + 1])
-def test_a_file_of_another_size_than_recorded_is_not_even_read(server: FileServer, root: Path, size_bytes: int) -> None:
-    error = refused(Store(root, patience=ONCE), model(server, DIGEST, size_bytes))
-
-    assert (error.details["cause"], error.retryable) == ("checksum", False)
-    assert str(len(WEIGHTS)) in error.message
-    assert kept_bytes(root) == 0
-
-
-def test_a_file_without_length_that_outgrows_its_record_is_ended(server: FileServer, root: Path) -> None:
-    server.shelf.acts.append(unmeasured)
-
-    error = refused(Store(root, patience=ONCE), model(server, DIGEST, 1000))
-
-    assert error.details["cause"] == "checksum"
-    assert kept_bytes(root) == 0
-
-
-def test_other_bytes_than_recorded_are_refused_and_not_kept(server: FileServer, root: Path) -> None:
-    server.shelf.content = WEIGHTS[::-1]
-
-    error = refused(Store(root, patience=ONCE), model(server, DIGEST))
-
-    assert (error.details["cause"], error.retryable) == ("checksum", False)
-    assert kept_bytes(root) == 0
-    assert list((root / "blobs").iterdir()) == []
+    assert error.details["cause"] == "disk"
+    assert error.details["free_bytes"] == len(WEIGHTS)
+    assert server.shelf.asked == []
 
 
 def test_a_file_that_the_disk_cannot_hold_is_an_error_before_its_first_byte(server: FileServer, root: Path) -> None:
@@ -294,14 +207,13 @@ def test_a_file_that_the_disk_cannot_hold_is_an_error_before_its_first_byte(serv
     assert kept_bytes(root) == 0
 
 
-def test_a_recorded_size_is_compared_with_the_disk_before_anybody_is_asked(server: FileServer, root: Path) -> None:
-    store = Store(root, free_bytes=lambda folder: len(WEIGHTS), patience=ONCE)
+def test_a_pause_that_is_longer_than_ours_is_told_to_whoever_asked(server: FileServer, root: Path) -> None:
+    server.shelf.acts.append(answering(429, Retry_After="3600"))
 
-    error = refused(store, model(server, DIGEST, len(WEIGHTS)))
+    error = refused(Store(root, patience=STEADY), model(server))
 
-    assert error.details["cause"] == "disk"
-    assert error.details["free_bytes"] == len(WEIGHTS)
-    assert server.shelf.asked == []
+    assert error.retry_after_s == 3600
+    assert len(server.shelf.asked) == 1
 
 
 # --- going on
@@ -313,85 +225,6 @@ def test_a_broken_line_is_gone_on_with_where_it_broke(server: FileServer, root: 
     assert pull(Store(root, patience=STEADY), model(server)) == WEIGHTS
     assert starts(server) == [0, 100_000, 100_000, 100_000, 300_000]
     assert {one.headers.get("if-range") for one in server.shelf.asked[1:]} == {'"one"'}
-
-
-def test_tries_end_when_none_of_them_brings_a_byte(server: FileServer, root: Path) -> None:
-    server.shelf.acts.extend([cut(1000), *[answering(500)] * 20])
-
-    error = refused(Store(root, patience=STEADY), model(server))
-
-    assert error.details["status"] == 500
-    assert len(server.shelf.asked) == STEADY.tries
-    assert kept_bytes(root) == 1000
-
-
-def test_a_server_that_always_breaks_off_and_knows_no_ranges_is_given_up(server: FileServer, root: Path) -> None:
-    server.shelf.etag = None
-    server.shelf.acts.extend([cut(2000), cut(1000)] * 20)
-
-    refused(Store(root, patience=STEADY), model(server))
-
-    assert len(server.shelf.asked) == STEADY.tries
-
-
-def test_with_a_digest_no_tag_is_needed_to_go_on(server: FileServer, root: Path) -> None:
-    server.shelf.etag = None
-    server.shelf.acts.append(cut(1000))
-
-    assert pull(Store(root, patience=STEADY), model(server, DIGEST)) == WEIGHTS
-    assert starts(server) == [0, 1000]
-
-
-def test_without_tag_and_digest_a_download_starts_anew(server: FileServer, root: Path) -> None:
-    server.shelf.etag = None
-    server.shelf.acts.append(cut(1000))
-
-    assert pull(Store(root, patience=STEADY), model(server)) == WEIGHTS
-    assert starts(server) == [0, 0]
-
-
-def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(server: FileServer, root: Path) -> None:
-    store, schema = Store(root, patience=ONCE), model(server)
-    server.shelf.acts.append(cut(1000))
-    refused(store, schema)
-    server.shelf.content, server.shelf.etag = WEIGHTS[::-1], '"two"'
-
-    assert pull(store, schema) == WEIGHTS[::-1]
-
-
-def test_a_file_that_became_shorter_than_what_is_kept_is_fetched_anew(server: FileServer, root: Path) -> None:
-    server.shelf.acts.append(cut(2000))
-    store, schema = Store(root, patience=ONCE), model(server, hashlib.sha256(b"new").hexdigest())
-    refused(store, schema)
-    server.shelf.content = b"new"
-
-    assert pull(store, schema) == b"new"
-
-
-@pytest.mark.parametrize("place", [0, 1, 70_000, 99_999])
-def test_a_flipped_byte_of_what_was_kept_is_found_and_all_is_fetched_anew(
-    server: FileServer, root: Path, place: int
-) -> None:
-    store, schema = Store(root, patience=ONCE), model(server, DIGEST)
-    server.shelf.acts.append(cut(100_000))
-    refused(store, schema)
-    with part(root).open("r+b") as writer:
-        writer.seek(place)
-        writer.write(bytes([WEIGHTS[place] ^ 1]))
-
-    assert pull(store, schema) == WEIGHTS
-    assert starts(server) == [0, 100_000, 0]
-
-
-@pytest.mark.parametrize("note", [b"", b"{", b"[]", b'{"size_bytes":1,"sha256":null,"version":null,"etag":null}'])
-def test_bytes_with_a_damaged_note_are_not_gone_on_with(server: FileServer, root: Path, note: bytes) -> None:
-    store, schema = Store(root, patience=ONCE), model(server)
-    server.shelf.acts.append(cut(100_000))
-    refused(store, schema)
-    part(root).with_name("origin.json").write_bytes(note)
-
-    assert pull(store, schema) == WEIGHTS
-    assert starts(server) == [0, 0]
 
 
 def test_a_stopped_download_ends_at_once_and_goes_on_later(server: FileServer, root: Path) -> None:

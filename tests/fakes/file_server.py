@@ -194,7 +194,7 @@ def silent(handler: FileHandler) -> None:
 def serving(server: FileServer) -> Iterator[FileServer]:
     """Run the server in a thread of its own."""
     with server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=[0.02])
         thread.start()
         try:
             yield server

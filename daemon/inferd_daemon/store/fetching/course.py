@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +37,7 @@ LOOK_BYTES: Final = 64 * 2**20
 
 
 class Course:
-    """The way of one order. `tell` hears how far it is, as often as a chunk comes."""
+    """The way of one order; run once. `tell` hears how far it is, as often as a chunk comes."""
 
     def __init__(self, order: Order, tell: Tell) -> None:
         self._order = order
@@ -47,6 +47,10 @@ class Course:
 
     def run(self) -> Fetched:
         """Return what was fetched; blocks for the whole download and the pauses in it. Raises Setback, OSError."""
+        with closing(self._partial):
+            return self._run()
+
+    def _run(self) -> Fetched:
         failures = most_bytes = 0
         while True:
             kept_bytes = self._partial.size_bytes
@@ -55,20 +59,22 @@ class Course:
                 return self._attempt()
             except Setback as setback:
                 failures = 1 if self._partial.size_bytes > most_bytes else failures + 1
-                if not self._goes_on(setback, kept_bytes, failures):
+                pause_s = self._pause_s(setback, kept_bytes, failures)
+                if pause_s is None:
                     raise
-                time.sleep(self._order.patience.pause_after(failures, setback.failed.retry_after_s))
+                time.sleep(pause_s)
 
-    def _goes_on(self, setback: Setback, kept_bytes: int, failures: int) -> bool:
-        """Tell whether another attempt follows; give up the kept bytes if they are to blame."""
+    def _pause_s(self, setback: Setback, kept_bytes: int, failures: int) -> float | None:
+        """Return the seconds until another attempt, None if none follows; give up the kept bytes if they are to blame."""
         if setback.discard:
             self._partial.discard()
             self._discards += 1
             if kept_bytes and self._discards <= MAX_DISCARDS:
-                return True
-        patience = self._order.patience
-        too_long = (setback.failed.retry_after_s or 0.0) > patience.max_pause_s
-        return setback.again and not too_long and failures < patience.tries
+                return 0.0
+        patience, asked_s = self._order.patience, setback.failed.retry_after_s
+        if not setback.again or failures >= patience.tries or (asked_s or 0.0) > patience.max_pause_s:
+            return None
+        return patience.pause_after(failures, asked_s)
 
     def _attempt(self) -> Fetched:
         found = self._look_up()

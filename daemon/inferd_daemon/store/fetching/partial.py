@@ -85,6 +85,10 @@ class Partial:
         os.fsync(self._handle)
         return self._sha256.hexdigest()
 
+    def close(self) -> None:
+        """Let go of the file, and of the lock on it."""
+        os.close(self._handle)
+
     def _read_origin(self) -> Origin | None:
         try:
             with (self._folder / _ORIGIN).open("rb") as note:
