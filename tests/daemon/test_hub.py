@@ -182,6 +182,7 @@ def test_a_hub_that_refuses_is_an_error_with_its_cause(
     error = refused(Store(root, patience=ONCE), model())
 
     assert (error.details["cause"], error.details["status"], error.retryable) == (cause, status, retryable)
+    assert error.retry_after_s == (3600 if retryable else None)
     assert words in error.message
 
 

@@ -50,7 +50,7 @@ class HubHandler(FileHandler):
     def _answer(self) -> tuple[int, Mapping[str, str]]:
         hub = self.server
         if hub.error is not None:
-            return hub.error[0], {"X-Error-Code": hub.error[1]}
+            return hub.error[0], {"X-Error-Code": hub.error[1], "Retry-After": "3600"}
         repo, _, rest = self.path.lstrip("/").partition("/resolve/")
         revision, _, file = rest.partition("/")
         commit = hub.commit_of.get(revision, revision)

@@ -61,6 +61,12 @@ def body_of(status: int, headers: Mapping[str, str], offset_bytes: int) -> Body:
     return Body(offset_bytes, _total_of(headers.get("content-range", ""), offset_bytes), etag, has_end)
 
 
+def pause_asked_s(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds after which the server wants to be asked again; None if it gives none, or a date."""
+    wait = _number(headers.get("retry-after", ""))
+    return None if wait is None else float(wait)
+
+
 def _total_of(told: str, offset_bytes: int) -> int | None:
     """Return the size of the whole file, None if it is not told. Raises Setback for any other part than asked for."""
     match = _RANGE.fullmatch(told.strip())
@@ -73,13 +79,12 @@ def _total_of(told: str, offset_bytes: int) -> int | None:
 def _refused(status: int, headers: Mapping[str, str]) -> Setback:
     cause: Cause = "access" if status in _ACCESS else "missing" if status in _MISSING else "download"
     later = status in _LATER or status >= SERVER_ERROR or status == RANGE_REFUSED
-    wait = _number(headers.get("retry-after", ""))
     return Setback(
         Failed(
             cause,
             f"the server answered {status}{_WORDS.get(status, '')}",
             retryable=later,
-            retry_after_s=None if wait is None else float(wait),
+            retry_after_s=pause_asked_s(headers),
             numbers={"status": status},
         ),
         discard=status == RANGE_REFUSED,

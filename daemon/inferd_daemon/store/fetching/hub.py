@@ -13,7 +13,7 @@ from typing import Final
 import httpx2
 from huggingface_hub import errors, get_hf_file_metadata, get_token, hf_hub_url
 
-from inferd_daemon.store.fetching.answers import SERVER_ERROR
+from inferd_daemon.store.fetching.answers import SERVER_ERROR, pause_asked_s
 from inferd_daemon.store.fetching.origin import Found
 from inferd_daemon.store.fetching.redirects import is_weaker, shown
 from inferd_daemon.store.fetching.words import Failed, HubFile, Patience, Setback
@@ -61,4 +61,5 @@ def _refused(file: HubFile, refused: errors.HfHubHTTPError) -> Setback:
             return Setback(Failed("access", f"{file.repo} was disabled by the hub", numbers=numbers))
         case _:
             later = status >= SERVER_ERROR or status == _TOO_MANY
-            return Setback(Failed("download", f"the hub answered {status}", retryable=later, numbers=numbers))
+            pause_s = pause_asked_s(refused.response.headers)
+            return Setback(Failed("download", f"the hub answered {status}", later, pause_s, numbers))
