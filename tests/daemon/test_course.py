@@ -252,6 +252,7 @@ def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(server: Fil
     server.shelf.content, server.shelf.etag = WEIGHTS[::-1], '"two"'
 
     assert fetched(order) == WEIGHTS[::-1]
+    assert starts(server) == [0, 1000]
 
 
 def test_a_file_that_became_shorter_than_what_is_kept_is_fetched_anew(server: FileServer, order: Order) -> None:

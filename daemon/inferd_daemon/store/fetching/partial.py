@@ -43,8 +43,6 @@ class Partial:
         """Whether the bytes that are here were hashed in this process, so that appending can go on."""
         self.origin = self._read_origin()
         """None: nothing is known about the bytes, so they are of no use."""
-        if self.origin is None:
-            self.discard()
 
     def rehash(self, on_done: Callable[[int], None]) -> None:
         """Hash the bytes that an earlier process left; blocks while it reads."""
