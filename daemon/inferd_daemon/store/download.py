@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import selectors
-import signal
 import subprocess
 import sys
 import time
@@ -64,8 +63,8 @@ def fetch(order: Order, room: Path, watch: Watch) -> Fetched:
             problem = f"the process that fetches ended without a word: {_last(log)}"
             raise watch.failed("download", problem, retryable=True) from None
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            if process.poll() is None:
+                process.kill()  # it has no children, and what it wrote is good at any byte
 
 
 def _followed(process: subprocess.Popen[bytes], order: Order, watch: Watch) -> Fetched:
