@@ -148,7 +148,7 @@ class Desk:
             weights_ready=view.state in HERE,
             capabilities=schema.capabilities,
             context_tokens=(capacity.context_tokens if capacity else schema.context_tokens) or 0,
-            size_bytes=schema.file_bytes,
+            size_bytes=self._size_bytes(schema),
             memory_bytes=self._meter.memory_of(view.pid) if view.pid else 0,
             engine=schema.engine,
             pid=view.pid,
@@ -200,7 +200,7 @@ class Desk:
             self._answer(view.model, Unload, Unloaded(str(view.model)))
         if view.state not in (State.ABSENT, State.PULLING):
             schema = self._catalogue.of(view.model)
-            self._answer(view.model, Pull, Pulled(str(view.model), schema.file_bytes))
+            self._answer(view.model, Pull, Pulled(str(view.model), self._size_bytes(schema)))
 
     def waiters_failed(self, model: ModelId, error: Error) -> None:
         """End the pulls of a model that cannot be had."""
@@ -209,6 +209,10 @@ class Desk:
     def _answer(self, model: ModelId, kind: type[Pull | Unload], event: Terminal) -> None:
         for work in self._watching(model, kind):
             self._requests.conclude(work.stream, event)
+
+    def _size_bytes(self, schema: Schema) -> int:
+        """Return the size of a model's file, 0 while it is unknown."""
+        return self._fleet.file_bytes(schema) or schema.file_bytes
 
 
 def _told(one: Decision, now_s: float) -> MemoryDecision:

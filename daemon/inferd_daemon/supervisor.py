@@ -207,7 +207,10 @@ class Supervisor:
         self.pulls.start(schema, self._pulled)
 
     def _pulled(self, model: ModelId, error: InferenceError | None) -> None:
-        event = lifecycle.Pulled(model) if error is None else lifecycle.PullFailed(model, error.message)
+        event: lifecycle.Event = lifecycle.Pulled(model)
+        if error is not None:
+            told = error.message, error.retryable, error.retry_after_s, error.details
+            event = lifecycle.PullFailed(model, *told)
         with survived("the end of a pull"):  # in a task of the root group it would end the daemon
             self.fleet.step(event, time.monotonic())
         self._set_timer()

@@ -110,6 +110,10 @@ class FakeStore:
             raise LoadFailed(f"{schema.id} is gone")
         return Path(schema.source.path) if isinstance(schema.source, FileSource) else None
 
+    def size_bytes(self, schema: Schema) -> int:
+        """Return 0: nothing is on the disk."""
+        return 0
+
     def pull(self, schema: Schema, on_progress: Callable[[Progress], None], stop: Event) -> None:
         """Wait for the test's word. Blocks."""
         on_progress(Progress("downloading", 1, 2))
