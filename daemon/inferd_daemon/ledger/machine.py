@@ -41,6 +41,11 @@ SQUEEZED_S: Final = 10.0
 YIELD_COST_S: Final = 5.0
 """What a model in use costs beyond its load: others wait for it."""
 
+EACH_LOAD_S: Final = 30.0
+"""What a load costs beside its own time: a process that ends and one that begins, a cold cache, requests that wait. Without it
+many loads of small models would be made to save one of a large one; on the traces of `make bench-memory` 10 s is too little to
+make fewer loads than LRU in each, and with more than a minute a slow load would hardly count more than a fast one."""
+
 Cost = Callable[[Accounts, Holding, float], float]
 """`cost(accounts, holding, now_s)`: seconds to be expected of this model's leaving."""
 FREES_NOTHING: Final = (events.Loaded, events.Used, events.Left, events.Measured)
@@ -64,7 +69,7 @@ class Ledger:
     """All memories. `step` is the only way to change anything; one caller, never at the same time."""
 
     def __init__(self, terms: Mapping[Device, Terms], keep: KeepAlive, *, cost: Cost | None = None) -> None:
-        """`cost`: what a model's leaving costs; None: its chance of use soon times its time to load."""
+        """`cost`: what a model's leaving costs; None: its chance of use soon times what a load of it costs."""
         self._keep = keep
         self._cost = cost or self._expected_s
         self._habits: dict[ModelId, Habit] = {}
@@ -211,9 +216,9 @@ class Ledger:
 
     def _expected_s(self, _accounts: Accounts, holding: Holding, now_s: float) -> float:
         if holding.phase is Phase.BUSY:
-            return holding.load_s + YIELD_COST_S
+            return EACH_LOAD_S + holding.load_s + YIELD_COST_S
         habit = self._habits.get(holding.model)
-        return holding.load_s * habit.chance(now_s) if habit else 0.0
+        return (EACH_LOAD_S + holding.load_s) * habit.chance(now_s) if habit else 0.0
 
     # --- waiting loads
 
