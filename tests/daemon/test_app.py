@@ -117,7 +117,22 @@ def test_the_settings_of_memory_become_the_ledgers_terms(place: Path) -> None:
     assert ledger.next_timer_s() == 60.0
 
 
-def test_a_keep_alive_of_no_model_is_an_error_with_near_matches(place: Path) -> None:
-    memory = config.Memory(keep_alive={"smollm": 5.0})
+def test_a_pinned_model_stays(place: Path) -> None:
+    memory = config.Memory(keep_alive_s=5.0, pinned=("smollm2",))
+    catalogue = curated()
+    ledger = app.ledger_of(_settings(place, memory=memory), catalogue)
+    model = catalogue.starter.id
+    for event in (
+        RoomRead(RAM, Room(2**40, 2**40, 0)),
+        Asked(model, 5, "app", 1, 1.0),
+        Loaded(model, 1.0),
+        Rested(model),
+    ):
+        ledger.step(event, 0.0)
+    assert ledger.step(Ticked(), 1_000.0) == []
+
+
+@pytest.mark.parametrize("memory", [config.Memory(keep_alive={"smollm": 5.0}), config.Memory(pinned=("smollm",))])
+def test_a_keep_alive_or_pin_of_no_model_is_an_error_with_near_matches(place: Path, memory: config.Memory) -> None:
     with pytest.raises(inferd.ModelNotFound, match="smollm2"):
         app.ledger_of(_settings(place, memory=memory), curated())

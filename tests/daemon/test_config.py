@@ -64,6 +64,7 @@ def _write(file: Path, text: str) -> Path:
         ("[memory]\nbudget_bytes = 0", ("memory.budget_bytes", "1")),
         ("[memory]\nbudget_bytes = '8 GB'", ("memory.budget_bytes", "integer")),
         ("[memory]\nkeep_alive = { smollm2 = -1.0 }", ("memory.keep_alive.smollm2", "0")),
+        ("[memory]\npinned = [5]", ("memory.pinned.0", "string")),
         ("[memory]\nkeep_alive_s = nan", ("memory.keep_alive_s", "0")),
         ("[apps.x]\nmax_clas = 'batch'", ("apps.x.max_clas", "max_class")),
         ("drain_s = ", ("config.toml", "Invalid value")),
