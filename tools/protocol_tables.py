@@ -55,16 +55,18 @@ def parts(kinds: Iterable[type]) -> tuple[type, ...]:
 
 LINE = (control.Hello, control.Welcome, control.Refused, control.Ping, control.Pong, control.Goodbye)
 REQUESTS = (control.Request, control.Credit, control.Cancel, control.Reattach)
+SCHEMAS = parts((operations.Register, events.Discovered, events.UpgradeList))
 TABLES: Mapping[str, Sequence[type]] = {
     "line": (*LINE, *parts(LINE)),
     "requests": (*REQUESTS, *parts(REQUESTS)),
     "uplink": (control.Feed, control.Finish, control.Pause, control.Resume, control.Played),
     "operations": operations.OPERATIONS,
-    "conversation": parts(operations.OPERATIONS),
+    "conversation": parts(kind for kind in operations.OPERATIONS if kind is not operations.Register),
     "state": events.STATES,
     "content": (*events.CONTENTS, *parts(events.CONTENTS)),
     "terminal": events.TERMINALS,
-    "reports": parts(events.TERMINALS),
+    "reports": tuple(kind for kind in parts(events.TERMINALS) if kind not in SCHEMAS),
+    "schemas": SCHEMAS,
     "to-actor": (*actors.TO_ACTOR.values(), *parts(actors.TO_ACTOR.values())),
     "from-actor": (*actors.FROM_ACTOR.values(), *parts(actors.FROM_ACTOR.values()), actors.Facts),
 }

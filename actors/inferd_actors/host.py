@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -24,7 +25,7 @@ from inferd_actors.messages import Kind
 
 Frames = list[bytes]
 
-POLLIN, EVENTS = (int(one) for one in (zmq.POLLIN, zmq.EVENTS))
+POLLIN, EVENTS, FD = (int(one) for one in (zmq.POLLIN, zmq.EVENTS, zmq.FD))
 """As plain numbers: an enum's arithmetic costs microseconds at every message."""
 HEARTBEAT_IVL_MS: Final = 2_000
 HEARTBEAT_TIMEOUT_MS: Final = 6_000
@@ -55,11 +56,15 @@ class ActorSpec:
 
 
 class Line:
-    """One connection to the daemon, owned by the thread that calls `run`.
+    """One connection to the daemon, kept by the thread that calls `run`.
 
     `greeting()` makes the hello's frames, on each connection anew. `on_message(frames)`, `on_lost()` and `on_tick(now_s)`
-    are called in the owning thread; `on_tick` runs after every wake-up and returns when it wants the next one (None: not
-    by the clock). `send`, `wake` and `close` may be called from any thread and never block.
+    are called by whoever holds the line, one at a time; `on_tick` runs after every wake-up and returns when it wants the next
+    one (None: not by the clock). `send`, `wake`, `settle` and `close` may be called from any thread and never wait.
+
+    Why a hold: an engine that sends what a step made by itself (`settle`) wakes no thread of this process in the middle of its
+    next step, and daemon and app do their part while it prepares that step. So while the line's thread sleeps nobody holds the
+    line, and it sleeps on bare descriptors, outside libzmq.
     """
 
     def __init__(
@@ -81,7 +86,13 @@ class Line:
         self._bell.setblocking(False)
         self._ear.setblocking(False)
         self._rung = threading.Event()
-        self._owner = 0
+        self._hold = threading.Lock()
+        self._holder = 0
+        """Thread that holds the line; only that thread itself may conclude anything from it."""
+        self._dealer: zmq.Socket[bytes] | None = None
+        """None before and after `run`."""
+        self._wakes_s: float | None = None
+        """When the line's thread will wake by itself."""
         self._closing = False
         self._connected = False
 
@@ -93,11 +104,29 @@ class Line:
         if len(self._outbox) >= OUTBOX_MESSAGES:
             raise BufferError(f"{len(self._outbox):,} messages wait to be sent; the bound is {OUTBOX_MESSAGES:,}")
         self._outbox.append(frames)
-        if threading.get_ident() != self._owner:  # the owner sends at the end of its round anyway
+        if threading.get_ident() != self._holder:  # the holder sends at the end of its round anyway
             self.wake()
 
+    def settle(self) -> None:
+        """Do what there is to do and send it, here and now; if another thread is at it, have it go round once more."""
+        if not self._hold.acquire(blocking=False):
+            self.wake()
+            return
+        try:
+            self._holder = threading.get_ident()
+            dealer = self._dealer
+            if dealer is None:
+                return
+            next_s = self._do(dealer)
+            is_due = next_s is not None and (self._wakes_s is None or next_s < self._wakes_s)
+            if is_due or self._outbox or _is_readable(dealer):  # sending may have used up the sign that something came
+                self.wake()
+        finally:
+            self._holder = 0
+            self._hold.release()
+
     def wake(self) -> None:
-        """Make the owning thread go round once."""
+        """Make the line's thread go round once."""
         if not self._rung.is_set():
             self._rung.set()
             with contextlib.suppress(OSError):  # the line is closed, or the buffer already full of rings
@@ -110,7 +139,6 @@ class Line:
 
     def run(self) -> None:
         """Carry messages until `close`. Blocks."""
-        self._owner = threading.get_ident()
         context = zmq.Context()
         dealer = self._open(context)
         monitor = dealer.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
@@ -118,9 +146,11 @@ class Line:
         try:
             self._carry(dealer, monitor)
         finally:
-            dealer.disable_monitor()
-            monitor.close(linger=0)  # an open socket would keep `term` waiting for ever
-            dealer.close(linger=500)  # the goodbye may still be on its way
+            with self._hold:
+                self._dealer = None
+                dealer.disable_monitor()
+                monitor.close(linger=0)  # an open socket would keep `term` waiting for ever
+                dealer.close(linger=500)  # the goodbye may still be on its way
             context.term()
             self._bell.close()
             self._ear.close()
@@ -137,26 +167,38 @@ class Line:
         return dealer
 
     def _carry(self, dealer: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
-        ear = self._ear.fileno()
-        readable: list[tuple[Any, int]] = [(one, POLLIN) for one in (ear, monitor, dealer)]
-        next_s: float | None = None
+        ear, signs = self._ear.fileno(), int(monitor.getsockopt(FD))
+        sleep = select.poll()
+        for descriptor in (ear, signs, int(dealer.getsockopt(FD))):
+            sleep.register(descriptor, select.POLLIN)
+        ready: set[int] = {signs}
+        self._dealer = dealer
         while not self._closing:
-            for source, _ in zmq.zmq_poll(readable, self._patience_ms(next_s)):
-                if source is dealer:
-                    self._read(dealer)
-                    self._flush(dealer)  # an answer does not wait for what the tick finds to do
-                elif source is monitor:
-                    self._follow(dealer, monitor)
-                else:
+            with self._hold:
+                self._holder = threading.get_ident()
+                if ear in ready:
                     self._hear_bell()
-            next_s = self._on_tick(time.monotonic())
+                if signs in ready:
+                    self._follow(dealer, monitor)
+                self._read(dealer)
+                self._flush(dealer)  # an answer does not wait for what the tick finds to do
+                self._wakes_s = self._do(dealer)
+                patience_ms = 0 if _is_readable(dealer) else self._patience_ms(self._wakes_s)
+                self._holder = 0
+            ready = {descriptor for descriptor, _ in sleep.poll(patience_ms)}
+        with self._hold:
             self._flush(dealer)
-        self._flush(dealer)
 
-    def _patience_ms(self, next_s: float | None) -> int:
+    def _do(self, dealer: zmq.Socket[bytes]) -> float | None:
+        next_s = self._on_tick(time.monotonic())
+        self._flush(dealer)
+        return next_s
+
+    def _patience_ms(self, next_s: float | None) -> int | None:
+        """Return how long the line's thread may sleep; None: until something comes."""
         if self._outbox and self._connected:
             return int(RETRY_SEND_S * 1000)
-        return -1 if next_s is None else max(0, int((next_s - time.monotonic()) * 1000) + 1)
+        return None if next_s is None else max(0, int((next_s - time.monotonic()) * 1000) + 1)
 
     def _hear_bell(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -177,9 +219,9 @@ class Line:
 
     def _read(self, dealer: zmq.Socket[bytes]) -> None:
         for _ in range(BATCH_MESSAGES):
-            self._on_message([frame.bytes for frame in multipart.receive(dealer)])
-            if not int(dealer.getsockopt(EVENTS)) & POLLIN:  # cheaper than an exception after every batch
+            if not _is_readable(dealer):  # cheaper than an exception after every batch
                 return
+            self._on_message([frame.bytes for frame in multipart.receive(dealer)])
 
     def _flush(self, dealer: zmq.Socket[bytes]) -> None:
         while self._outbox and self._connected:
@@ -188,6 +230,10 @@ class Line:
             except zmq.Again:
                 return
             self._outbox.popleft()
+
+
+def _is_readable(dealer: zmq.Socket[bytes]) -> bool:
+    return bool(int(dealer.getsockopt(EVENTS)) & POLLIN)
 
 
 def prepare_process() -> None:

@@ -5,10 +5,12 @@ engine's words reach this thread (`words`), what becomes of events (`streams`), 
 
 | thread  | owner         | does                                                                       |
 |---------|---------------|----------------------------------------------------------------------------|
-| line    | `host.Line`   | every method of `Model` named in `serve`; the streams belong to it         |
+| line    | `host.Line`   | what the daemon says, and the clock                                        |
 | loading | `Loading`     | `Engine.load`; ends with it                                                |
-| engine  | the engine    | computes; speaks through `EngineWords`, which the line's thread empties    |
+| engine  | the engine    | computes; speaks through `EngineWords`, and sends that itself (`settle`)   |
 | leaving | `Model`       | `Engine.close`; ends with it                                               |
+
+`Model` and its streams belong to whoever holds the line: `Line` lets one thread in at a time.
 """
 
 from __future__ import annotations
@@ -47,6 +49,9 @@ class Outlet(Protocol):
     def wake(self) -> None:
         """Have `Model.tick` called; from any thread."""
 
+    def settle(self) -> None:
+        """Have `Model.tick` called, here and now unless it is at work; from any thread."""
+
     def close(self) -> None:
         """Send what is queued and end; from any thread."""
 
@@ -81,7 +86,7 @@ def _die(reason: str) -> None:
 
 
 class Model:
-    """One model's process. Every method belongs to the line's thread and returns at once.
+    """One model's process. Every method belongs to whoever holds the line, and returns at once.
 
     `die(reason)`: called from the engine's thread when the engine cannot go on; it ends the process. `factory`: how an
     engine is found by its name.
@@ -98,7 +103,7 @@ class Model:
         self._spec = spec
         self._outlet = outlet
         self._streams = Streams()
-        self._words = EngineWords(outlet.wake, die)
+        self._words = EngineWords(outlet.settle, die)
         self._loading = Loading(factory, self._words, self._report)
         self._alive_s = 0.0
         self._leave_s: float | None = None

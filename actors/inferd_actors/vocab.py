@@ -20,6 +20,7 @@ from inferd.messages.operations import Detokenize, EstimateTokens, Tokenize
 from inferd_actors import engines, model
 from inferd_actors.engine import Capacity, OnProgress, Sink, StreamId, Submission
 from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hold, Order, Take, TakeNoMore
+from inferd_actors.headers.reader import read_header
 from inferd_actors.opened import Opened
 from inferd_actors.refusals import as_event
 from inferd_actors.workers import Workers
@@ -150,8 +151,9 @@ class Vocab(Desk):
 
 
 def _open(path: str) -> Lexicon:
-    """Open a file. Raises LoadFailed: the file is bad, or its engine is not installed."""
+    """Open a file once its header was read within limits. Raises LoadFailed: it is bad, or its engine is not installed."""
     engines.factory(ENGINE)
+    read_header(path)
     from inferd_actors.engines.llama_cpp.lexicon import Lexicon
 
     return Lexicon(path)

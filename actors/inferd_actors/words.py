@@ -1,4 +1,4 @@
-"""The engine's words on their way to the line's thread.
+"""The engine's words on their way to the line.
 
 Covers: the sink that engines speak through. Does not cover what the words mean: `streams`. Every method may be called from
 any thread; only `emit` can hold its caller back, an engine that is further ahead than anybody can follow.
@@ -13,7 +13,7 @@ from typing import Final
 from inferd_actors.engine import EngineEvent, StreamId
 
 AHEAD_EVENTS: Final = 4_096
-"""Events that may wait for the line's thread, which packs them in some 60 ms. With a quarter of it 2,000 unhurried streams
+"""Events that may wait for whoever holds the line, who packs them in some 60 ms. With a quarter of it 2,000 unhurried streams
 cost half as much again, since fewer steps share a message."""
 
 Batch = list[tuple[StreamId, EngineEvent]]
@@ -23,8 +23,8 @@ Window = tuple[StreamId, int, int]
 class EngineWords:
     """The engine contract's `Sink`."""
 
-    def __init__(self, wake: Callable[[], None], die: Callable[[str], None]) -> None:
-        self._wake = wake
+    def __init__(self, settle: Callable[[], None], die: Callable[[str], None]) -> None:
+        self._settle = settle
         self._die = die
         self._room = threading.Condition()
         self._batch: Batch = []
@@ -36,13 +36,13 @@ class EngineWords:
         with self._room:
             self._room.wait_for(lambda: len(self._batch) < AHEAD_EVENTS)
             self._batch += batch
-        self._wake()
+        self._settle()
 
     def grant(self, stream: StreamId, limit_seq: int, limit_bytes: int) -> None:
         """Hand over a new uplink window."""
         with self._room:
             self._windows.append((stream, limit_seq, limit_bytes))
-        self._wake()
+        self._settle()
 
     def alive(self) -> None:
         """Note that the engine's loop goes round."""

@@ -22,20 +22,26 @@ from inferd import address
 from inferd.messages import control
 from inferd.messages.reports import DaemonReport
 from inferd.version import __version__
-from inferd_daemon import config, notify
+from inferd_actors.engines.llama_cpp.machine import features
+from inferd_actors.engines.llama_cpp.reordering import reordered_types
+from inferd_daemon import config, discovery, notify, rows_file
 from inferd_daemon.attendants import LIVES, Attendants
-from inferd_daemon.catalogue import Catalogue
+from inferd_daemon.catalogue import Catalogue, ModelId, Models
 from inferd_daemon.cluster import Cluster
 from inferd_daemon.crossing import Expect, Fact, Farewell
 from inferd_daemon.desk import Desk
 from inferd_daemon.fleet import KEEPER, Fleet
+from inferd_daemon.foresight import Foresight
 from inferd_daemon.gauge import Gauge
+from inferd_daemon.headers import Headers
 from inferd_daemon.ids import Life
 from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Pinned, Terms
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
 from inferd_daemon.memory import Machine
 from inferd_daemon.peaks import Peaks
 from inferd_daemon.pulls import Pulls
+from inferd_daemon.registrar import Registrar
+from inferd_daemon.registry import Registry
 from inferd_daemon.requests import BACK_IN_S, Requests
 from inferd_daemon.runtime import taken
 from inferd_daemon.steward import Steward
@@ -60,7 +66,7 @@ PEAKS_NAME: Final = "memory.sqlite3"
 """In the state directory: what models were seen to take."""
 
 
-def ledger_of(settings: config.Settings, catalogue: Catalogue) -> Ledger:
+def ledger_of(settings: config.Settings, catalogue: Models) -> Ledger:
     """Return an empty ledger on the configured terms. Raises ModelNotFound for a keep-alive or a pin of no model."""
     memory = settings.memory
     keep = {catalogue.find(name).id: keep_s for name, keep_s in memory.keep_alive.items()}
@@ -91,6 +97,20 @@ def _socket(settings: config.Settings) -> Path:
     return address.check_length(address.check_directory(socket.parent) / socket.name)
 
 
+def _places(settings: config.Settings) -> discovery.Places:
+    ports = settings.discover
+    return discovery.Places(
+        ports=(
+            ("ollama", ports.ollama_port),
+            ("lm_studio", ports.lm_studio_port),
+            ("llama_cpp", ports.llama_cpp_port),
+            ("vllm_mlx", ports.vllm_mlx_port),
+        ),
+        ollama_dirs=config.ollama_dirs(settings),
+        lm_studio_dirs=config.lm_studio_dirs(settings),
+    )
+
+
 async def _serve_at(socket: Path, settings: config.Settings, catalogue: Catalogue) -> None:
     async with asyncio.TaskGroup() as tasks:
         daemon = Daemon(settings, catalogue, socket, tasks)
@@ -107,7 +127,7 @@ class Daemon:
 
     def __init__(self, settings: config.Settings, catalogue: Catalogue, socket: Path, tasks: asyncio.TaskGroup) -> None:
         self._settings = settings
-        self._catalogue = catalogue
+        self._base = catalogue
         self._socket = socket
         self._tasks = tasks
         self._instance = secrets.token_hex(16)
@@ -124,6 +144,8 @@ class Daemon:
             store = await asyncio.to_thread(Store, models_dir)
         with config.usable(state_dir):
             peaks = await asyncio.to_thread(Peaks, state_dir / PEAKS_NAME)
+        configured = frozenset(ModelId.parse(name) for name in self._settings.models)
+        self._catalogue = await asyncio.to_thread(Registry, self._base, state_dir / rows_file.NAME, configured)
         first_life = Life(int(time.time()) * LIVES_PER_SECOND)
         self._cluster = Cluster(self._socket.parent, state_dir, self._settings.keeper)
         self._attendants = Attendants(first_life)
@@ -134,13 +156,15 @@ class Daemon:
         lifecycle = Lifecycle(Life(first_life + LIVES))
         post = self._wires.post
         supervisor.connect(post)
-        supervisor.fleet = Fleet(lifecycle, self._catalogue, store, self._cluster, post, supervisor)
+        headers = Headers(self._tasks)
+        supervisor.fleet = Fleet(lifecycle, self._catalogue, store, self._cluster, headers, post, supervisor)
         self._gauge = Gauge(supervisor.model_pids, supervisor.measured, peaks.save)
         supervisor.steward = Steward(
             ledger_of(self._settings, self._catalogue),
             self._catalogue,
             store,
             peaks,
+            Foresight(headers, store, reordered_types(features())),
             Machine().room,
             supervisor,
             self._gauge.wake,
@@ -157,6 +181,14 @@ class Daemon:
             post=post,
             stop=self.stop,
             identity=self._identity,
+        )
+        supervisor.registrar = Registrar(
+            registry=self._catalogue,
+            fleet=supervisor.fleet,
+            requests=supervisor.requests,
+            store=store,
+            tasks=self._tasks,
+            discover=lambda: discovery.look(_places(self._settings)),
         )
         await self._take_stock(store)
         self._wires.start()

@@ -66,6 +66,22 @@ class Memory(_Section):
     """Models that, once loaded, never leave for another's memory or for want of use."""
 
 
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class Discover(_Section):
+    """Where `inferd discover` looks: ports of this machine (0: not at all) and folders of other programs."""
+
+    ollama_port: Port = 11434
+    lm_studio_port: Port = 1234
+    llama_cpp_port: Port = 8080
+    vllm_mlx_port: Port = 8000
+    ollama_dir: FullPath | None = None
+    """None: $OLLAMA_MODELS, ~/.ollama/models and /usr/share/ollama/.ollama/models."""
+    lm_studio_dir: FullPath | None = None
+    """None: ~/.lmstudio/models and ~/.cache/lm-studio/models."""
+
+
 class AppRules(_Section):
     """What one app, by its name, may do."""
 
@@ -96,6 +112,7 @@ class Settings(BaseSettings):
     """The model of requests that name none; None: the only one that is stored, or the starter."""
     limits: Limits = Limits()
     memory: Memory = Memory()
+    discover: Discover = Discover()
     apps: Mapping[str, AppRules] = Field(default_factory=dict)
     models: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     """Rows on top of the curated ones, read by `catalogue`, which names the keys in its errors."""
@@ -170,7 +187,7 @@ def _from_environment(key: str) -> bool:
 
 def known_keys() -> tuple[str, ...]:
     """Return the names of all keys, those of the sections too."""
-    sections: tuple[type[BaseModel], ...] = (Settings, Limits, Memory, AppRules)
+    sections: tuple[type[BaseModel], ...] = (Settings, Limits, Memory, Discover, AppRules)
     return tuple(name for section in sections for name in section.model_fields)
 
 
@@ -184,6 +201,25 @@ def models_dir(settings: Settings) -> Path:
     """Return the model directory; if there is none it is made, 0700. Raises Wrong."""
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return _private(settings.models_dir or Path(base) / "inferd" / "models")
+
+
+def ollama_dirs(settings: Settings) -> tuple[Path, ...]:
+    """Return where Ollama's models may be: its own variable, its user's home, the home of its service."""
+    if settings.discover.ollama_dir is not None:
+        return (settings.discover.ollama_dir,)
+    said = os.environ.get("OLLAMA_MODELS")
+    return (
+        *((Path(said),) if said else ()),
+        Path.home() / ".ollama" / "models",
+        Path("/usr/share/ollama/.ollama/models"),
+    )
+
+
+def lm_studio_dirs(settings: Settings) -> tuple[Path, ...]:
+    """Return where LM Studio's models may be, now and in its earlier versions."""
+    if settings.discover.lm_studio_dir is not None:
+        return (settings.discover.lm_studio_dir,)
+    return (Path.home() / ".lmstudio" / "models", Path.home() / ".cache" / "lm-studio" / "models")
 
 
 @contextmanager

@@ -25,19 +25,25 @@ from inferd.messages.events import (
 )
 from inferd.messages.operations import (
     Detokenize,
+    Discover,
     EstimateTokens,
     Generate,
     ListModels,
+    ListSchemas,
+    ListUpgrades,
     Loopback,
     Pull,
+    Register,
+    Remove,
     Status,
     Stop,
     Tokenize,
     Unload,
+    Unregister,
     Why,
 )
 from inferd.messages.reports import App, DaemonReport, MemoryDecision, Model
-from inferd_daemon.catalogue import ModelId, PackageSource
+from inferd_daemon.catalogue import ModelId
 from inferd_daemon.crossing import Order, Tell
 from inferd_daemon.lifecycle import PullWanted, State, UnloadWanted, View
 from inferd_daemon.refusal import own_fault
@@ -47,7 +53,7 @@ from inferd_daemon.telemetry import report
 if TYPE_CHECKING:
     import asyncio
 
-    from inferd_daemon.catalogue import Catalogue, Schema
+    from inferd_daemon.catalogue import Models, Schema
     from inferd_daemon.fleet import Fleet
     from inferd_daemon.ledger import Decision
     from inferd_daemon.requests import Requests
@@ -65,7 +71,7 @@ class Desk:
     def __init__(
         self,
         *,
-        catalogue: Catalogue,
+        catalogue: Models,
         fleet: Fleet,
         requests: Requests,
         steward: Steward,
@@ -104,6 +110,8 @@ class Desk:
                 self._stop(grace_ms / 1000)
             case Generate() | Loopback() | Tokenize() | Detokenize() | EstimateTokens():
                 raise AssertionError("an actor serves this")
+            case ListSchemas() | Register() | Unregister() | Remove() | Discover() | ListUpgrades():
+                raise AssertionError("the registrar serves this")
             case _:
                 assert_never(work.operation)
 
@@ -136,11 +144,11 @@ class Desk:
             id=str(schema.id),
             name=schema.name,
             state=view.state.value,
-            available=view.state is not State.FAILED,
+            available=schema.is_served and view.state is not State.FAILED,
             weights_ready=view.state in HERE,
             capabilities=schema.capabilities,
             context_tokens=(capacity.context_tokens if capacity else schema.context_tokens) or 0,
-            size_bytes=_size_bytes(schema),
+            size_bytes=schema.file_bytes,
             memory_bytes=self._meter.memory_of(view.pid) if view.pid else 0,
             engine=schema.engine,
             pid=view.pid,
@@ -172,16 +180,12 @@ class Desk:
         except InferenceError as unknown:
             self._requests.conclude(work.stream, as_event(unknown))
             return
+        work.about = schema.id
         self._fleet.step(wanted(schema.id), time.monotonic())
 
     def _watching(self, model: ModelId, kind: type[Pull | Unload]) -> list[Work]:
         """Return the requests that wait for a model's files, or for the end of its process."""
-        asked = [(work, work.operation) for work in self._requests.work]
-        return [
-            work
-            for work, operation in asked
-            if isinstance(operation, kind) and self._catalogue.find(operation.name).id == model
-        ]
+        return [work for work in self._requests.work if work.about == model and isinstance(work.operation, kind)]
 
     def pull_moved(self, model: ModelId, progress: PullProgress) -> None:
         """Show a download's progress to those who wait for it."""
@@ -195,8 +199,8 @@ class Desk:
         if view.life == 0:
             self._answer(view.model, Unload, Unloaded(str(view.model)))
         if view.state not in (State.ABSENT, State.PULLING):
-            schema = self._catalogue.find(str(view.model))
-            self._answer(view.model, Pull, Pulled(str(view.model), _size_bytes(schema)))
+            schema = self._catalogue.of(view.model)
+            self._answer(view.model, Pull, Pulled(str(view.model), schema.file_bytes))
 
     def waiters_failed(self, model: ModelId, error: Error) -> None:
         """End the pulls of a model that cannot be had."""
@@ -220,8 +224,3 @@ def _told(one: Decision, now_s: float) -> MemoryDecision:
         rule=one.rule,
         help=one.help,
     )
-
-
-def _size_bytes(schema: Schema) -> int:
-    """Return the size of a model's file, 0 while it is unknown."""
-    return schema.source.size_bytes if isinstance(schema.source, PackageSource) else 0

@@ -8,23 +8,29 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 import structlog
 
 from inferd.errors import LoadFailed
 from inferd_actors import messages as actors
+from inferd_actors.loading import CAUSES
 from inferd_daemon import lifecycle as life_of
 from inferd_daemon.catalogue import ModelId
 from inferd_daemon.crossing import Expect, Fence, Order, Serve, ToActor
+from inferd_daemon.headers import HEADED
 from inferd_daemon.ids import Life
 from inferd_daemon.lifecycle import State
 from inferd_daemon.telemetry import survived
 
 if TYPE_CHECKING:
     from inferd.messages.events import Error
-    from inferd_daemon.catalogue import Catalogue, Schema
+    from inferd_daemon.catalogue import Models, Schema
     from inferd_daemon.cluster import Cluster
+    from inferd_daemon.headers import Answer, Headers
     from inferd_daemon.store.shelf import Store
 
 log = structlog.get_logger()
@@ -54,6 +60,9 @@ class Audience(Protocol):
     def release(self, model: ModelId, now_s: float) -> None:
         """A model holds no memory any more, and waits for none."""
 
+    def header_read(self, life: Life, path: Path, answer: Answer) -> None:
+        """It is known what a file says that a life is to load: pass it on to `Fleet.header_read`."""
+
 
 class Fleet:
     """Every model's process, through `lifecycle`."""
@@ -61,9 +70,10 @@ class Fleet:
     def __init__(
         self,
         lifecycle: life_of.Lifecycle,
-        catalogue: Catalogue,
+        catalogue: Models,
         store: Store,
         cluster: Cluster,
+        headers: Headers,
         post: Callable[[Sequence[Order]], None],
         audience: Audience,
     ) -> None:
@@ -71,6 +81,7 @@ class Fleet:
         self._catalogue = catalogue
         self._store = store
         self._cluster = cluster
+        self._headers = headers
         self._post = post
         self._audience = audience
         self._inbox: deque[life_of.Event] = deque()
@@ -131,13 +142,14 @@ class Fleet:
     def _carry_out(self, command: life_of.Command, now_s: float) -> None:
         match command:
             case life_of.StartPull(model):
-                self._audience.pull(self._catalogue.find(str(model)))
+                self._audience.pull(self._catalogue.of(model))
             case life_of.Reserve(model):
                 self._audience.reserve(model, now_s)
             case life_of.Release(model):
                 self._audience.release(model, now_s)
             case life_of.Spawn(model, life):
                 log.info("spawning", model=str(model), life=life)
+                self._look_ahead(model)
                 self._post(spawn_orders(self._cluster, life, "model", str(model)))
             case life_of.OrderLoad(life):
                 self._order_load(life)
@@ -166,7 +178,7 @@ class Fleet:
         model = self.lifecycle.model_of(life)
         if model is None:
             return
-        schema = self._catalogue.find(str(model))
+        schema = self._catalogue.of(model)
         try:
             path = self._store.path(schema)
         except LoadFailed as failed:
@@ -175,8 +187,33 @@ class Fleet:
         except OSError as failed:
             self._inbox.append(life_of.LoadFailed(life, "engine", f"its file cannot be looked at: {failed}"))
             return
-        load = actors.Load(str(model), schema.engine, str(path or ""), dict(schema.engine_options))
+        if path is not None and schema.engine in HEADED:
+            self._headers.ask(path, partial(self._audience.header_read, life, path))
+        else:
+            self._load(life, schema, path)
+
+    def header_read(self, life: Life, path: Path, answer: Answer, now_s: float) -> None:
+        """Have the file loaded, or end the load if the file cannot be a model; nothing for a life that loads no more."""
+        model = self.lifecycle.model_of(life)
+        if model is None or self.lifecycle.view(model, now_s).state is not State.LOADING:
+            return
+        if isinstance(answer, LoadFailed):
+            cause = CAUSES.get(answer.details.get("cause"), "engine")
+            self.step(life_of.LoadFailed(life, cause, answer.message), now_s)
+        else:
+            self._load(life, self._catalogue.find(str(model)), path)
+
+    def _load(self, life: Life, schema: Schema, path: Path | None) -> None:
+        load = actors.Load(str(schema.id), schema.engine, str(path or ""), dict(schema.engine_options))
         self._post([ToActor(life, load)])
+
+    def _look_ahead(self, model: ModelId) -> None:
+        """Have the file's header read while the process starts; what is wrong is said when the load is ordered."""
+        schema = self._catalogue.find(str(model))
+        with suppress(LoadFailed, OSError):
+            path = self._store.path(schema)
+            if path is not None and schema.engine in HEADED:
+                self._headers.ask(path, lambda _answer: None)
 
 
 KEEPER = Life(0)

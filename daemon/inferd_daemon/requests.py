@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
 from inferd import wire
-from inferd.errors import DeadlineExceeded, InferenceError, ModelFailed
+from inferd.errors import DeadlineExceeded, InferenceError, ModelFailed, UnsupportedMode
 from inferd.messages.events import Accepted, Cancelled, Error, Loading, Queued, Terminal
 from inferd.messages.operations import FOR_MODELS, FOR_VOCABULARIES, Generate, Operation
 from inferd_actors.messages import Facts, ModelFile, Submit
@@ -30,7 +30,7 @@ from inferd_daemon.work import ALL, Ending, Work, WorkTable
 
 if TYPE_CHECKING:
     from inferd.messages.control import Request
-    from inferd_daemon.catalogue import Catalogue, ModelId, Schema
+    from inferd_daemon.catalogue import ModelId, Models, Schema
 
 END_LIMIT_S: Final = 10.0
 """A living engine ends a stream within a step; the longest step is a prefill chunk, some seconds on a slow machine."""
@@ -101,7 +101,7 @@ class Requests:
     def __init__(
         self,
         settings: config.Settings,
-        catalogue: Catalogue,
+        catalogue: Models,
         post: Callable[[Sequence[Order]], None],
         company: Company,
         trace: str,
@@ -159,7 +159,11 @@ class Requests:
     def _schema_for(self, operation: Operation, request: Request) -> Schema | None:
         if type(operation) not in FOR_MODELS | FOR_VOCABULARIES:
             return None
-        return self._catalogue.find(request.model or self._company.default_model())
+        schema = self._catalogue.find(request.model or self._company.default_model())
+        if not schema.is_served:
+            text = f"{schema.id} needs the engine {schema.engine}, which this version of inferd does not have"
+            raise UnsupportedMode(text, details={"model": str(schema.id), "engine": schema.engine})
+        return schema
 
     def _file_for(self, operation: Operation, schema: Schema | None, now_s: float) -> ModelFile | None:
         if schema is None or type(operation) not in FOR_VOCABULARIES:

@@ -1,6 +1,6 @@
 """Runs the ledger: brings it what happens to models, and carries out what it decides through `fleet`.
 
-Covers: what a load needs (learned, or estimated), readings of the machine at every decision, questions and answers with
+Covers: what a load needs (learned, foreseen or guessed), readings of the machine at every decision, questions and answers with
 `lifecycle`. Does not cover deciding (`ledger`) nor measuring processes (`gauge`). Runs in the loop; what blocks is a look at
 a file's size and at the machine's memory, a tenth of a millisecond.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
 import structlog
@@ -21,7 +22,8 @@ from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
 from inferd_daemon.refusal import refusal
 
 if TYPE_CHECKING:
-    from inferd_daemon.catalogue import Catalogue, ModelId, Schema
+    from inferd_daemon.catalogue import ModelId, Models, Schema
+    from inferd_daemon.foresight import Foresight
     from inferd_daemon.store.shelf import Store
 
 log = structlog.get_logger()
@@ -42,6 +44,9 @@ class Surroundings(Protocol):
     def model_pids(self) -> Mapping[ModelId, int]:
         """Return the models that have a process, and which."""
 
+    def foreseen(self, model: ModelId, shape: Shape, peak_bytes: int | None) -> None:
+        """It is known what a load will take, or that nothing tells: pass it on to `Steward.foreseen`."""
+
 
 @dataclass(slots=True)
 class _Life:
@@ -60,9 +65,10 @@ class Steward:
     def __init__(
         self,
         books: ledger.Ledger,
-        catalogue: Catalogue,
+        catalogue: Models,
         store: Store,
         peaks: Peaks,
+        foresight: Foresight,
         room: Callable[[Iterable[int]], ledger.Room],
         surroundings: Surroundings,
         wake: Callable[[], None],
@@ -72,6 +78,9 @@ class Steward:
         self._catalogue = catalogue
         self._store = store
         self._peaks = peaks
+        self._foresight = foresight
+        self._asked: dict[ModelId, Shape] = {}
+        """Loads whose need is not known yet."""
         self._room = room
         self._surroundings = surroundings
         self._wake = wake
@@ -83,7 +92,24 @@ class Steward:
 
     def reserve(self, model: ModelId, now_s: float) -> None:
         """Find memory for a load; answered through `lifecycle`."""
-        shape, need = self._need(self._catalogue.find(str(model)))
+        schema = self._catalogue.of(model)
+        shape = self._shape(schema)
+        learned = self._peaks.of(shape)
+        if learned is not None:
+            self._ask(model, shape, learned, now_s)
+            return
+        self._asked[model] = shape
+        self._foresight.ask(schema, partial(self._surroundings.foreseen, model, shape))
+
+    def foreseen(self, model: ModelId, shape: Shape, peak_bytes: int | None, now_s: float) -> None:
+        """Go on with a load whose need is known now, or as good as nothing tells; nothing if it was given up meanwhile."""
+        if self._asked.get(model) is not shape:
+            return
+        del self._asked[model]
+        expected_bytes = self._guessed_bytes(self._catalogue.of(model)) if peak_bytes is None else peak_bytes
+        self._ask(model, shape, Peak(expected_bytes, FIRST_LOAD_S), now_s)
+
+    def _ask(self, model: ModelId, shape: Shape, need: Peak, now_s: float) -> None:
         self._lives[model] = _Life(shape, need.load_s)
         app, rank = self._surroundings.asker(model)
         self._step(ledger.Asked(model, need.peak_bytes, app, rank, need.load_s), now_s, look=True)
@@ -99,6 +125,7 @@ class Steward:
 
     def release(self, model: ModelId, now_s: float) -> None:
         """Its process is gone, or it waits no more."""
+        self._asked.pop(model, None)
         life = self._lives.pop(model, None)
         if life is not None and life.peak_bytes:
             self._peaks.ended(life.shape, life.peak_bytes, life.load_s)
@@ -153,17 +180,14 @@ class Steward:
 
     # --- what a load needs
 
-    def _need(self, schema: Schema) -> tuple[Shape, Peak]:
-        file_bytes = self._file_bytes(schema)
-        settings = settings_of(schema.engine_options, schema.context_tokens, file_bytes)
-        shape = Shape(str(schema.id), schema.engine, settings)
-        known = self._peaks.of(shape)
-        if known is not None:
-            return shape, known
-        estimate_bytes = ledger.first_estimate_bytes(
-            schema.engine, file_bytes, schema.engine_options, schema.context_tokens
+    def _shape(self, schema: Schema) -> Shape:
+        settings = settings_of(schema.engine_options, schema.context_tokens, self._file_bytes(schema))
+        return Shape(str(schema.id), schema.engine, settings)
+
+    def _guessed_bytes(self, schema: Schema) -> int:
+        return ledger.first_estimate_bytes(
+            schema.engine, self._file_bytes(schema), schema.engine_options, schema.context_tokens
         )
-        return shape, Peak(estimate_bytes, FIRST_LOAD_S)
 
     def _file_bytes(self, schema: Schema) -> int:
         """Return the size of a model's file; 0 for none, or one that cannot be looked at: its load will tell."""

@@ -2,7 +2,7 @@
 
 Covers: who hears what, the keeper's comings and goings, hung actors, and the one timer. Does not cover deciding: that is
 `lifecycle`, `scheduler`, `admission`; nor the rooms' own work: `fleet` (models), `requests`, `desk`, `pulls`,
-`steward` (memory).
+`registrar`, `steward` (memory).
 Every method runs in the loop; none blocks.
 """
 
@@ -20,17 +20,22 @@ from inferd_actors import messages as actors
 from inferd_daemon import crossing, lifecycle
 from inferd_daemon.attendance import Attendance
 from inferd_daemon.attendants import Attendants
-from inferd_daemon.catalogue import VOCAB, Catalogue, ModelId, Schema
+from inferd_daemon.catalogue import VOCAB, ModelId, Models, Schema
 from inferd_daemon.crossing import Fact, ToActor
 from inferd_daemon.fleet import KEEPER, Fleet
 from inferd_daemon.ids import Life
+from inferd_daemon.registrar import Operation, Registrar
 from inferd_daemon.scheduler.line import RANKS
 from inferd_daemon.telemetry import report, survived
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from inferd.errors import InferenceError
     from inferd_daemon.cluster import Cluster
     from inferd_daemon.desk import Desk
+    from inferd_daemon.headers import Answer
+    from inferd_daemon.peaks import Shape
     from inferd_daemon.pulls import Pulls
     from inferd_daemon.requests import Requests
     from inferd_daemon.steward import Steward
@@ -54,10 +59,9 @@ class Supervisor:
     desk: Desk
     pulls: Pulls
     steward: Steward
+    registrar: Registrar
 
-    def __init__(
-        self, catalogue: Catalogue, cluster: Cluster, attendants: Attendants, default_model: str | None
-    ) -> None:
+    def __init__(self, catalogue: Models, cluster: Cluster, attendants: Attendants, default_model: str | None) -> None:
         """The rooms are set by the composition root before the first fact: they need each other through this."""
         self._catalogue = catalogue
         self._cluster = cluster
@@ -98,6 +102,7 @@ class Supervisor:
     def _hear(self, fact: Fact, now_s: float) -> None:
         match fact:
             case crossing.Arrived():
+                self.registrar.look()
                 self.requests.arrived(fact, now_s)
             case crossing.Ended():
                 self.requests.ended(fact, now_s)
@@ -181,6 +186,7 @@ class Supervisor:
         self.steward.announced(view, now_s)
         self.requests.announced(view, now_s)
         self.desk.announced(view)
+        self.registrar.announced(view)
 
     def load_moved(self, model: ModelId, progress: float, phase: str, now_s: float) -> None:
         """A load moved."""
@@ -206,13 +212,20 @@ class Supervisor:
             self.fleet.step(event, time.monotonic())
         self._set_timer()
 
+    def header_read(self, life: Life, path: Path, answer: Answer) -> None:
+        """It is known what a file says that a life is to load."""
+        with survived("a header"):  # as above
+            self.fleet.header_read(life, path, answer, time.monotonic())
+        self._set_timer()
+
     def pull_moved(self, model: ModelId, progress: PullProgress) -> None:
         """A download moved."""
         self.desk.pull_moved(model, progress)
 
     def answer(self, work: Work) -> None:
         """Serve a request that needs no model."""
-        self.desk.answer(work)
+        room = self.registrar if isinstance(work.operation, Operation) else self.desk
+        room.answer(work)
 
     def want(self, model: ModelId, now_s: float) -> None:
         """Requests wait for this model, or for the vocab actor."""
@@ -257,6 +270,12 @@ class Supervisor:
     def life_step(self, event: lifecycle.Event, now_s: float) -> None:
         """Have `lifecycle` decide on an event."""
         self.fleet.step(event, now_s)
+
+    def foreseen(self, model: ModelId, shape: Shape, peak_bytes: int | None) -> None:
+        """It is known what a load will take, or that nothing tells."""
+        with survived("a prediction"):  # in a task of the root group it would end the daemon
+            self.steward.foreseen(model, shape, peak_bytes, time.monotonic())
+        self._set_timer()
 
     def model_pids(self) -> dict[ModelId, int]:
         """Return the models that have a process, and which."""

@@ -11,12 +11,14 @@ import contextlib
 import ctypes
 import resource
 import secrets
+import select
 import socket
 import struct
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -29,7 +31,7 @@ from inferd_daemon.crossing import Fact, Frames, Order, WiresFailed
 from inferd_daemon.session import Peer
 from inferd_daemon.switchboard import Kick, Outgoing, Switchboard
 
-POLLIN, EVENTS, SRCFD = (int(one) for one in (zmq.POLLIN, zmq.EVENTS, zmq.SRCFD))
+POLLIN, EVENTS, FD, SRCFD = (int(one) for one in (zmq.POLLIN, zmq.EVENTS, zmq.FD, zmq.SRCFD))
 """As plain numbers: an enum's arithmetic costs microseconds at every message."""
 HWM_MESSAGES: Final = 1_000
 """Above the 900 events that an app's windows may sum to, so an honest peer never meets it."""
@@ -102,6 +104,8 @@ class Router:
         self.socket.setsockopt(zmq.ZAP_DOMAIN, b"inferd")  # turns ZMTP 1 and 2 peers away, which have no identity
         self.monitor = self.socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
         self.monitor.setsockopt(zmq.RCVHWM, MONITOR_HWM_EVENTS)
+        self.signs = int(self.monitor.getsockopt(FD))
+        """Descriptor that tells when the monitor has something to say."""
         self.socket.bind(endpoint)
         Path(endpoint.removeprefix("ipc://")).chmod(0o600)
         self._probe = probe
@@ -317,27 +321,30 @@ class Wires:
             self._ear.close()
 
     def _run(self) -> None:
-        apps, actors, ear = self._apps, self._actors, self._ear.fileno()
-        # Actors first, since what they send was waited for the longest.
-        readable = [(one, POLLIN) for one in (actors.socket, apps.socket, ear, apps.monitor, actors.monitor)]
+        """Sleep on bare descriptors: libzmq's own poll asks every socket twice, with two system calls each."""
+        apps, actors = self._apps, self._actors
+        sleep, ready = select.poll(), {apps.signs, actors.signs}
+        for descriptor in (self._ear.fileno(), *ready, *(int(one.socket.getsockopt(FD)) for one in (apps, actors))):
+            sleep.register(descriptor, select.POLLIN)
         while not self._stopping or self._orders:
-            patience_ms = int(RETRY_S * 1000) if apps.is_waiting or actors.is_waiting else -1
-            self._round(zmq.zmq_poll(readable, patience_ms), time.monotonic())
+            self._round(ready, time.monotonic())
+            patience_ms: int | None = int(RETRY_S * 1000) if apps.is_waiting or actors.is_waiting else None
+            if apps.is_readable or actors.is_readable:  # whatever used them last may have used up their sign
+                patience_ms = 0
+            ready = {descriptor for descriptor, _ in sleep.poll(patience_ms)}
 
-    def _round(self, ready: Sequence[tuple[object, int]], now_s: float) -> None:
-        """Do everything that this wake-up brought, in the order of the sources."""
+    def _round(self, ready: AbstractSet[int], now_s: float) -> None:
+        """Do everything that there is to do; actors first, since what they send was waited for the longest."""
         apps, actors, board = self._apps, self._actors, self._board
-        for source, _ in ready:
-            if source is actors.socket:
-                self._read(actors, board.actor_said, now_s)
-            elif source is apps.socket:
-                self._read(apps, board.app_said, now_s)
-            elif source is apps.monitor:
-                apps.follow()
-            elif source is actors.monitor:
-                actors.follow()
-            else:
-                self._hear_bell()
+        if actors.is_readable:
+            self._read(actors, board.actor_said, now_s)
+        if apps.is_readable:
+            self._read(apps, board.app_said, now_s)
+        if self._ear.fileno() in ready:
+            self._hear_bell()
+        for router in (apps, actors):
+            if router.signs in ready:
+                router.follow()
         if apps.is_waiting:
             self._try_again(apps, board.app_gone)
         if actors.is_waiting:

@@ -47,6 +47,8 @@ class Work:
     """Why its actor was asked to end it; None: it was not."""
     file: ModelFile | None = None
     """What it is about, if the vocab actor serves it."""
+    about: ModelId | None = None
+    """Which model the daemon's own answer waits for."""
 
     @property
     def timeout_s(self) -> float:

@@ -33,6 +33,7 @@ from inferd.drafts import (
 from inferd.errors import ConnectionLost, InferenceError
 from inferd.intake import Only
 from inferd.line import CONNECT_TIMEOUT_S, Line
+from inferd.listed import DISCOVER_TIMEOUT_S, REMOVE_TIMEOUT_S, register_draft, remove_draft, unregister_draft
 from inferd.messages import events, operations
 from inferd.messages.events import Pulled, PullProgress
 from inferd.vocabulary import (
@@ -46,7 +47,7 @@ from inferd.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Unpack
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from inferd.drafts import Draft
     from inferd.messages.control import Priority
     from inferd.messages.reports import DaemonReport, MemoryDecision, Model
+    from inferd.messages.schemas import ModelSchema, Upgrade
     from inferd.reply import PullEvent, Reply
 
 T = TypeVar("T", bound=events.Terminal)
@@ -198,6 +200,34 @@ class AsyncModels:
     async def unload(self, name: str, *, timeout_s: float = UNLOAD_TIMEOUT_S) -> None:
         """End a model's process once its streams have ended; returns when it is gone. Raises ModelNotFound."""
         await _answer(self._line, unload_draft(name, timeout_s=timeout_s), events.Unloaded)
+
+    async def schemas(self, *, timeout_s: float = CALL_TIMEOUT_S) -> tuple[ModelSchema, ...]:
+        """Return what is known of every model, loaded or not; see `client.Models.schemas`."""
+        answer = await _answer(self._line, draft(operations.ListSchemas(), timeout_s=timeout_s), events.SchemaList)
+        return answer.schemas
+
+    async def register(
+        self, schema: ModelSchema | Mapping[str, object], *, timeout_s: float = CALL_TIMEOUT_S
+    ) -> events.Registered:
+        """Add a model of your own, or put it in place of the one with its id; see `client.Models.register`."""
+        return await _answer(self._line, register_draft(schema, timeout_s=timeout_s), events.Registered)
+
+    async def unregister(self, name: str, *, timeout_s: float = REMOVE_TIMEOUT_S) -> events.Unregistered:
+        """Take a registered model off the list; see `client.Models.unregister`."""
+        return await _answer(self._line, unregister_draft(name, timeout_s=timeout_s), events.Unregistered)
+
+    async def remove(self, name: str, *, timeout_s: float = REMOVE_TIMEOUT_S) -> events.Removed:
+        """Delete a model's file once its streams have ended; see `client.Models.remove`."""
+        return await _answer(self._line, remove_draft(name, timeout_s=timeout_s), events.Removed)
+
+    async def discover(self, *, timeout_s: float = DISCOVER_TIMEOUT_S) -> events.Discovered:
+        """Return the models of other programs on this machine; see `client.Models.discover`."""
+        return await _answer(self._line, draft(operations.Discover(), timeout_s=timeout_s), events.Discovered)
+
+    async def upgrades(self, *, timeout_s: float = CALL_TIMEOUT_S) -> tuple[Upgrade, ...]:
+        """Return the stored models for which the curated list has a newer one; see `client.Models.upgrades`."""
+        answer = await _answer(self._line, draft(operations.ListUpgrades(), timeout_s=timeout_s), events.UpgradeList)
+        return answer.upgrades
 
 
 class AsyncDaemon:

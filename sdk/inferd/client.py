@@ -4,7 +4,8 @@ Covers: `Client` and its rooms `models` and `daemon`. See also: `aio`, the same 
 
 `timeout_s` is the longest time without progress (queue position, load, output, bytes) of `generate`, `stream`,
 `loopback`, `models.pull`: 300 s unless told. It is the whole time of `tokenize`, `detokenize`,
-`estimate_tokens`, `models.unload`: 60 s, and of everything else: 10 s.
+`estimate_tokens`, `models.unload`, `models.remove`, `models.unregister`: 60 s, of `models.discover`: 30 s, and of everything
+else: 10 s.
 Every call can raise ConnectionLost (no daemon within `connect_timeout_s`, or the line broke for good), VersionMismatch,
 PermissionDenied (somebody else's daemon), QueueFull (256 requests unfinished), DeadlineExceeded, InvalidRequest.
 """
@@ -36,6 +37,7 @@ from inferd.errors import ConnectionLost, InferenceError
 from inferd.intake import Only
 from inferd.letterbox import Letterbox
 from inferd.line import CONNECT_TIMEOUT_S, Line
+from inferd.listed import DISCOVER_TIMEOUT_S, REMOVE_TIMEOUT_S, register_draft, remove_draft, unregister_draft
 from inferd.messages import events, operations
 from inferd.messages.events import Pulled, PullProgress
 from inferd.streams import Loopback, ReplyStream, Stream
@@ -50,7 +52,7 @@ from inferd.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Unpack
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from inferd.drafts import Draft
     from inferd.messages.control import Priority
     from inferd.messages.reports import DaemonReport, MemoryDecision, Model
+    from inferd.messages.schemas import ModelSchema, Upgrade
     from inferd.reply import PullEvent, Reply
 
 T = TypeVar("T", bound=events.Terminal)
@@ -231,6 +234,48 @@ class Models:
     def unload(self, name: str, *, timeout_s: float = UNLOAD_TIMEOUT_S) -> None:
         """End a model's process once its streams have ended; returns when it is gone. Raises ModelNotFound."""
         _answer(self._line, unload_draft(name, timeout_s=timeout_s), events.Unloaded)
+
+    def schemas(self, *, timeout_s: float = CALL_TIMEOUT_S) -> tuple[ModelSchema, ...]:
+        """Return what is known of every model, local and remote, loaded or not; registered rows that are wrong are left out."""
+        return _answer(self._line, draft(operations.ListSchemas(), timeout_s=timeout_s), events.SchemaList).schemas
+
+    def register(
+        self, schema: ModelSchema | Mapping[str, object], *, timeout_s: float = CALL_TIMEOUT_S
+    ) -> events.Registered:
+        """Add a model of your own, or put it in place of the one with its id; every app sees it when this returns.
+
+        `schema`: a ModelSchema (one of `schemas` or `discover`, say) or a mapping of its fields. Over a curated or
+        configured model it changes the fields it names. It stays until `unregister`, also over restarts. A process that
+        runs keeps its settings: `note` says so. Raises InvalidRequest naming model and field.
+        """
+        return _answer(self._line, register_draft(schema, timeout_s=timeout_s), events.Registered)
+
+    def unregister(self, name: str, *, timeout_s: float = REMOVE_TIMEOUT_S) -> events.Unregistered:
+        """Take a registered model off the list; its file stays. Returns when nothing runs on it any more.
+
+        Requests on it may end, those that wait for it fail. Raises ModelNotFound, and InvalidRequest for a model that was
+        not registered (the curated list and the config are not changed by it).
+        """
+        return _answer(self._line, unregister_draft(name, timeout_s=timeout_s), events.Unregistered)
+
+    def remove(self, name: str, *, timeout_s: float = REMOVE_TIMEOUT_S) -> events.Removed:
+        """Delete a model's file once its streams have ended; returns the bytes freed. The model stays on the list.
+
+        Requests that wait for it fail. A file that inferd did not fetch itself is never deleted: 0 bytes, and `note`
+        says why. Leaving does not stop it. Raises ModelNotFound, ResourceBlocked (it is being fetched).
+        """
+        return _answer(self._line, remove_draft(name, timeout_s=timeout_s), events.Removed)
+
+    def discover(self, *, timeout_s: float = DISCOVER_TIMEOUT_S) -> events.Discovered:
+        """Return the models of other programs on this machine: of servers on loopback, and files in their folders.
+
+        Nothing is changed; give a found schema to `register` to use it.
+        """
+        return _answer(self._line, draft(operations.Discover(), timeout_s=timeout_s), events.Discovered)
+
+    def upgrades(self, *, timeout_s: float = CALL_TIMEOUT_S) -> tuple[Upgrade, ...]:
+        """Return the stored models for which the curated list has a newer one: from, to, reason, size, whether it fits."""
+        return _answer(self._line, draft(operations.ListUpgrades(), timeout_s=timeout_s), events.UpgradeList).upgrades
 
 
 class Daemon:

@@ -9,13 +9,17 @@ import typer
 from inferd.version import __version__
 from inferd_cli import exit_codes
 from inferd_cli.demo import demo
+from inferd_cli.discover import discover
 from inferd_cli.listing import list_models
 from inferd_cli.ps import ps
 from inferd_cli.pull import pull
+from inferd_cli.register import register, unregister
+from inferd_cli.remove import remove
 from inferd_cli.run import run
 from inferd_cli.serve import serve
 from inferd_cli.status import status
 from inferd_cli.stop import stop
+from inferd_cli.upgrades import upgrades
 from inferd_cli.why import why
 
 # Plain help and usage errors: a page of boxes is hard to read in a pipe, and rich takes 50 ms to load.
@@ -33,6 +37,11 @@ app.command()(status)
 app.command("list")(list_models)
 app.command()(pull)
 app.command()(why)
+app.command()(remove)
+app.command()(register)
+app.command()(unregister)
+app.command()(discover)
+app.command()(upgrades)
 app.command()(stop)
 app.command(hidden=True)(demo)
 

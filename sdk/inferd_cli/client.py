@@ -6,7 +6,7 @@ commands another client by the same protocols. Does not cover the line itself: t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeAlias
 
@@ -16,7 +16,7 @@ from inferd.address import socket_path
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from inferd import GenerateEvent, PullEvent
+    from inferd import Discovered, GenerateEvent, PullEvent, Registered, Removed, Unregistered, Upgrade
     from inferd.messages.control import Priority
     from inferd.messages.operations import Message
     from inferd.messages.reports import DaemonReport, MemoryDecision, Model
@@ -52,6 +52,21 @@ class Models(Protocol):
 
     def unload(self, name: str) -> object:
         """Return when the model's process has ended."""
+
+    def remove(self, name: str) -> Removed:
+        """Return when the model's file is gone."""
+
+    def register(self, schema: Mapping[str, object]) -> Registered:
+        """Return when every app sees this model."""
+
+    def unregister(self, name: str) -> Unregistered:
+        """Return when nothing runs on the model any more and it is off the list."""
+
+    def discover(self) -> Discovered:
+        """Return the models of other programs on this machine."""
+
+    def upgrades(self) -> Sequence[Upgrade]:
+        """Return the stored models that have a newer one."""
 
 
 class Daemon(Protocol):

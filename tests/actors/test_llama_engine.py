@@ -16,7 +16,7 @@ from inferd.messages.operations import Generate, Message
 from inferd_actors import engines
 from inferd_actors.engine import Engine, StreamId, Submission
 from inferd_actors.engines.llama_cpp.answer import limit
-from inferd_actors.engines.llama_cpp.runtime import BATCH_TOKENS
+from inferd_actors.engines.llama_cpp.sizes import BATCH_TOKENS
 from inferd_daemon.catalogue import curated
 from inferd_daemon.store import Store
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferd_actors.engine import StreamId
-from inferd_actors.engines.llama_cpp.prefixes import WORTH_TOKENS, common, longest
+from inferd_actors.engines.llama_cpp.prefixes import WORTH_TOKENS, alone_tokens, common, longest
 from inferd_actors.engines.llama_cpp.sequences import Live, Prefix
 
 TOKENS = st.lists(st.integers(0, 1), max_size=30)
@@ -59,3 +59,20 @@ def test_the_longest_usable_source_is_found_and_never_another_app_s(
     else:
         assert found.n_tokens == max(usable) < len(prompt)
         assert found.source is sources[usable.index(max(usable))]
+
+
+PREFIXES = st.lists(st.tuples(TOKENS, SALTS, st.booleans()), min_size=1, max_size=5)
+
+
+@given(PREFIXES, st.lists(st.integers(0, 1), min_size=1, max_size=30))
+def test_what_is_lost_with_a_prefix_is_all_that_anybody_would_read_again(
+    described: list[tuple[list[int], str, bool]], prompt: list[int]
+) -> None:
+    first, *others = (Prefix(array("i", tokens), salt, is_public, seat=1) for tokens, salt, is_public in described)
+    lost = alone_tokens(first, others)
+    assert 0 <= lost <= len(first.tokens)
+    asked = live(prompt, first.salt, is_public=first.is_public)
+    with_it = longest(asked, [first, *others], whole_only=False)
+    without = longest(asked, others, whole_only=False)
+    gained = (with_it.n_tokens if with_it else 0) - (without.n_tokens if without else 0)
+    assert gained < lost + WORTH_TOKENS  # shorter ones are not reused at all

@@ -50,6 +50,8 @@ class Line:
     def wake(self) -> None:
         self._woken.set()
 
+    settle = wake
+
     def close(self) -> None:
         self.closed = True
 

@@ -18,8 +18,8 @@ from questions import stories
 from servers import llama
 from traffic import Ask, Burst, together
 
-TOKENS: Final[Mapping[int, int]] = {1: 48, 8: 24}
-"""Streams → tokens of each answer; llama-server takes up to ten seconds for them here."""
+TOKENS: Final[Mapping[int, int]] = {1: 16, 8: 8}
+"""Streams → tokens of each answer; llama-server writes 2 to 6 tokens/s here, so that 48 would take half a minute each time."""
 TRIED_TOKENS: Final = 8
 """Of each answer while the bare loop's threads are chosen: the worse count may do a token or two per second."""
 CALIBRATIONS: Final = 3

@@ -204,7 +204,6 @@ def test_a_stop_sequence_ends_the_answer_and_is_not_shown(shared: Bench) -> None
         ("response_format", {"response_format": {"type": "json_object"}}),
         ("thinking", {"thinking": "on"}),
         ("thinking_budget", {"thinking_budget": 10}),
-        ("truncate", {"truncate": "oldest"}),
     ],
 )
 def test_what_is_not_done_is_refused_by_name(shared: Bench, field: str, fields: Mapping[str, Any]) -> None:
@@ -212,6 +211,17 @@ def test_what_is_not_done_is_refused_by_name(shared: Bench, field: str, fields: 
     assert isinstance(error, Error)
     assert error.code == "unsupported_mode"
     assert dict(error.details or {})["field"] == f"body.{field}"
+
+
+def test_a_conversation_that_does_not_fit_is_cut_with_a_warning_where_that_is_done(shared: Bench) -> None:
+    asked, answered = Message("user", "one two three " * (CONTEXT_TOKENS // 10)), Message("assistant", "four")
+    talk = Generate((asked, answered) * 8 + (Message("user", "Go on."),), max_tokens=4, truncate="oldest")
+    end = shared.sink.whole(shared.submit(talk))[-1]
+    if isinstance(end, Error):
+        assert (end.code, dict(end.details or {})["field"]) == ("unsupported_mode", "body.truncate")
+    else:
+        assert isinstance(end, Finished)
+        assert [one for one in end.warnings if one.startswith("truncate: the oldest ")]
 
 
 def test_an_image_is_refused_by_its_place(shared: Bench) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from house import ABSENT, FILED, MODELS, Asked, House, Process, house
+from house import ABSENT, FILE, FILED, MODELS, Asked, House, Process, house
 
 from inferd.messages.events import Cancelled, Error, Finished
 from inferd.messages.operations import Detokenize, EstimateTokens, Generate, Message, Operation, Tokenize
@@ -51,7 +51,7 @@ def test_it_comes_with_the_first_question_and_the_model_stays_where_it_is(home: 
     asked = ask(home)
     process = started(home)
     ((stream, submit),) = process.streams.items()
-    assert submit.file == actors.ModelFile(FILED, "/models/filed.gguf", 0)
+    assert submit.file == actors.ModelFile(FILED, FILE, 0)
     home.finish(process, stream)
     home.settle()
     assert isinstance(asked.end, Finished)
@@ -220,4 +220,4 @@ def test_a_prompt_that_cannot_fit_is_refused_before_any_work(home: House) -> Non
 
 def test_no_model_may_take_the_name_of_the_line(home: House) -> None:
     with pytest.raises(Exception, match="process of inferd's own"):
-        home.catalogue.with_rows({str(VOCAB): {"engine": "echo"}})
+        home.catalogue.checked(str(VOCAB), {"engine": "echo"})

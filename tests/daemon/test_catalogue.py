@@ -135,7 +135,9 @@ def test_an_unknown_name_is_an_error_with_near_matches() -> None:
     with pytest.raises(ModelNotFound, match="smolm2") as caught:
         curated().find("smolm2")
 
-    assert caught.value.details["near"] == (STARTER,)
+    near = caught.value.details["near"]
+    assert isinstance(near, tuple)
+    assert near[0] == STARTER
     assert STARTER in str(caught.value)
 
 
@@ -164,19 +166,19 @@ def test_a_model_called_like_another_ones_family_is_meant_by_its_name() -> None:
 
 @given(st.lists(ids, min_size=1, max_size=6, unique=True))
 def test_every_full_id_finds_its_own_model(models: list[ModelId]) -> None:
-    assume(not any(str(model).startswith(("inferd/", "huggingfacetb/")) for model in models))
+    assume(not {schema.id for schema in curated().schemas} & set(models))
     catalogue = curated().with_rows({str(model): {"engine": "echo"} for model in models})
 
     for model in models:
         assert catalogue.find(str(model)).id == model
-    assert len(catalogue.schemas) == 2 + len(models)
+    assert len(catalogue.schemas) == len(curated().schemas) + len(models)
 
 
 def test_rows_leave_the_catalogue_they_came_to_as_it_was() -> None:
     before = curated()
     after = before.with_rows({"me/mine:q4": {"engine": "llama_cpp", "file": "/models/mine.gguf"}})
 
-    assert len(before.schemas) == 2
+    assert len(before.schemas) == len(curated().schemas)
     assert after.find("mine").source == FileSource("/models/mine.gguf")
     assert after.find("mine").capabilities == ("generate",)
     assert after.starter == before.starter
@@ -236,7 +238,7 @@ def test_options_cannot_be_changed_behind_the_catalogues_back() -> None:
         (
             {"engine": "echo", "cost": {"input_usd_per_million_tokens": 1, "output_usd_per_million_tokens": -1}},
             "cost",
-            "negative",
+            "0.0 to",
         ),
     ],
 )

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from house import ABSENT, MODELS, House, house
+from house import ABSENT, FILED, HEADER, MODELS, House, Process, house
 
+from inferd.errors import LoadFailed
 from inferd.messages import control, operations
 from inferd.messages.events import Cancelled, Error, Finished, Pulled, StatusReport, Unloaded
 from inferd_actors import messages as actors
+from inferd_actors.engines.llama_cpp.prediction import predict
 from inferd_daemon import crossing
+from inferd_daemon.lifecycle import State
+from inferd_daemon.peaks import Peak
 
 
 @pytest.fixture
@@ -190,6 +194,92 @@ def test_a_deadline_passes_while_the_model_loads_and_the_load_goes_on(home: Hous
     home.settle()
     assert _empty(home)
     assert not home.process().streams
+
+
+# --- files
+
+
+def _filed(home: House) -> Process:
+    """Have a request wait for the model in a file; return its process, which is not connected yet."""
+    home.ask(model=FILED)
+    home.wait_until(lambda: any(one.name == FILED for one in home.processes.values()))
+    return home.process(FILED)
+
+
+def test_a_file_goes_to_its_engine_once_its_header_was_read(home: House) -> None:
+    home.peaks.known[FILED] = Peak(10**9, 1.0)  # so the process need not wait for the header
+    home.header_comes.clear()
+    process = _filed(home)
+    home.greet(process)
+    home.settle()
+    assert not process.loading
+    home.header_comes.set()
+    home.wait_until(lambda: process.loading)
+    assert home.headers_read == 1
+
+
+def test_a_load_reserves_what_its_files_header_foretells(home: House) -> None:
+    _filed(home)
+    holding = home.ledger.accounts.holdings[home.catalogue.find(FILED).id]
+    assert holding.reserved_bytes == predict(HEADER, {}).peak_bytes
+
+
+def test_a_load_that_is_given_up_while_its_header_is_read_reserves_nothing(home: House) -> None:
+    home.header_comes.clear()
+    home.ask(model=FILED)
+    home.settle()
+    assert not home.processes
+    home.cancel()
+    home.settle()
+    unload = home.ask(operations.Unload(FILED))
+    home.settle()
+    assert isinstance(unload.end, Unloaded)
+    home.header_comes.set()
+    home.wait_until(lambda: home.headers_read == 1)
+    home.run(lambda: None)
+    home.settle()
+    assert not home.ledger.accounts.holdings
+    assert not home.ledger.accounts.waiting
+    assert not home.processes
+
+
+def test_a_corrupt_file_reaches_no_engine_and_is_refused_from_then_on(home: House) -> None:
+    home.corrupt = LoadFailed("m.gguf is no sound model file: cut off", details={"cause": "file_corrupt"})
+    process = _filed(home)
+    home.greet(process)
+    (first,) = home.asked
+    home.wait_until(lambda: bool(first.ends))
+    again = home.ask(model=FILED)
+    home.settle()
+    assert not process.loading
+    assert not home.processes
+    for asked in (first, again):
+        assert isinstance(asked.end, Error)
+        assert (asked.end.code, asked.end.retryable) == ("load_failed", False)
+        assert dict(asked.end.details or {})["cause"] == "file_corrupt"
+        assert "cut off" in asked.end.message
+    assert _empty(home)
+
+
+def test_a_header_that_comes_too_late_changes_nothing(home: House) -> None:
+    home.peaks.known[FILED] = Peak(10**9, 1.0)
+    home.header_comes.clear()
+    process = _filed(home)
+    home.corrupt = LoadFailed("cut off", details={"cause": "file_corrupt"})
+    home.greet(process)
+    home.settle()
+    home.cancel()
+    home.settle()
+    unload = home.ask(operations.Unload(FILED))
+    home.settle()
+    home.obey(process)
+    home.settle()
+    assert isinstance(unload.end, Unloaded)
+    home.header_comes.set()
+    home.wait_until(lambda: home.headers_read == 1)
+    home.run(lambda: None)
+    home.settle()
+    assert home.fleet.lifecycle.view(home.catalogue.find(FILED).id, home.clock[0]).state is State.STORED
 
 
 # --- pulls and unloads

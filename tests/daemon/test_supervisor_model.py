@@ -6,6 +6,7 @@ That no stream has two ends, and that its numbers have no gaps, is asserted wher
 from __future__ import annotations
 
 import contextlib
+import json
 
 from house import ABSENT, FILED, MODELS, Process, house
 from hypothesis import settings
@@ -13,19 +14,33 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from inferd.messages import control, operations
+from inferd.messages.schemas import ModelSchema
 from inferd_actors import messages as actors
-from inferd_daemon.catalogue import VOCAB
+from inferd_daemon.catalogue import VOCAB, ModelId
 from inferd_daemon.ledger import Room
 from inferd_daemon.ledger.estimate import PROCESS_BYTES
+from inferd_daemon.lifecycle import FilesChanged, State
 from inferd_daemon.scheduler.line import LineView
 from inferd_daemon.work import Waiting
 
 APPS = (b"ada", b"bob")
+OWNED = "huggingfacetb/smollm2-135m-instruct:q4_1"
+"""A model whose file may be deleted."""
+MINE = "me/mine:echo"
+"""A model that is registered and taken away."""
+ROW = {"engine": "echo"}
 OPERATIONS = (
     operations.Pull(ABSENT),
     operations.Unload(MODELS[0]),
     operations.Unload(MODELS[1]),
     operations.Pull(MODELS[0]),
+    operations.Pull(OWNED),
+    operations.Remove(OWNED),
+    operations.Remove(MODELS[1]),
+    operations.Register(ModelSchema(MINE, engine="echo")),
+    operations.Unregister(MINE),
+    operations.Unload(MINE),
+    operations.ListSchemas(),
 )
 GIB = 2**30
 FOREVER_S = 1_000.0
@@ -41,6 +56,8 @@ class Accidents(RuleBasedStateMachine):
         super().__init__()
         self.ending = contextlib.ExitStack()
         self.home = self.ending.enter_context(house(self.budget_bytes))
+        self.home.store.stored |= {MINE, OWNED}
+        self.home.run(lambda: self.home.fleet.step(FilesChanged(ModelId.parse(OWNED), stored=True), 0.0))
 
     @initialize()
     def begin(self) -> None:
@@ -70,7 +87,7 @@ class Accidents(RuleBasedStateMachine):
 
     @rule(
         app=st.sampled_from(APPS),
-        model=st.sampled_from(MODELS),
+        model=st.sampled_from([*MODELS, MINE, OWNED]),
         priority=st.sampled_from(control.PRIORITIES),
         timeout_s=st.sampled_from([1.0, 30.0, 300.0]),
     )
@@ -90,6 +107,12 @@ class Accidents(RuleBasedStateMachine):
     @rule(app=st.sampled_from(APPS), operation=st.sampled_from(OPERATIONS))
     def ask_the_daemon(self, app: bytes, operation: operations.Operation) -> None:
         self.home.ask(operation, peer=app)
+
+    @rule(rows=st.sampled_from([{}, {MINE: ROW}, {MODELS[1]: {**ROW, "family": "edited"}}, {MINE: {"engine": "no"}}]))
+    def edit_the_rows(self, rows: dict[str, object]) -> None:
+        part = self.home.rows_file.with_name("part")
+        part.write_text(json.dumps({"models": rows}))
+        part.replace(self.home.rows_file)
 
     @rule(app=st.sampled_from(APPS), data=st.data())
     def cancel(self, app: bytes, data: st.DataObject) -> None:
@@ -197,9 +220,12 @@ class Accidents(RuleBasedStateMachine):
             assert (len(home.requests.work), streams, sessions) == (0, 0, len(APPS))
             assert home.requests.work.waiting("all") == Waiting()
             assert [app.inflight for app in home.requests.apps.values()] == [0, 0]
-            for model in MODELS:
-                line = home.requests.scheduler.view(home.catalogue.find(model).id)
+            for model in (*MODELS, MINE, OWNED):
+                line = home.requests.scheduler.view(ModelId.parse(model))
                 assert (line.busy, line.queued) == (0, 0)
+            assert home.catalogue.leaving(MINE) is None
+            state = home.fleet.lifecycle.view(ModelId.parse(OWNED), home.clock[0]).state
+            assert state is not State.STORED or OWNED in home.store.stored
             assert home.requests.scheduler.view(VOCAB) == LineView()
         finally:
             self.ending.close()

@@ -10,10 +10,11 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any, Literal, Self, cast
 from unittest import mock
@@ -21,20 +22,25 @@ from unittest import mock
 from inferd import wire
 from inferd.errors import LoadFailed, PullFailed
 from inferd.messages import control, operations
-from inferd.messages.events import Cancelled, Finished, Terminal
+from inferd.messages.events import Cancelled, Discovered, Finished, Terminal
 from inferd.messages.reports import DaemonReport
 from inferd_actors import messages as actors
+from inferd_actors.headers.header import Header
 from inferd_daemon import config, crossing
 from inferd_daemon.attendants import LIVES, Attendants
-from inferd_daemon.catalogue import FileSource, Schema, curated
+from inferd_daemon.catalogue import FileSource, ModelId, Schema, curated
 from inferd_daemon.cluster import Cluster
 from inferd_daemon.desk import Desk
 from inferd_daemon.fleet import KEEPER, Fleet
+from inferd_daemon.foresight import Foresight
+from inferd_daemon.headers import Headers
 from inferd_daemon.ids import Life
 from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Room, Terms
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
 from inferd_daemon.peaks import Peak, Peaks, Shape
 from inferd_daemon.pulls import Pulls
+from inferd_daemon.registrar import Registrar
+from inferd_daemon.registry import Registry
 from inferd_daemon.requests import Requests
 from inferd_daemon.session import Peer
 from inferd_daemon.steward import Steward
@@ -51,9 +57,13 @@ ABSENT = "test/absent:file"
 FILED = "test/filed:gguf"
 """A model with a tokenizer in its file."""
 ROOM = Room(64 * 2**30, 60 * 2**30, 0)
+FILE = str(Path(__file__))
+"""Its file: any that is there, for nobody reads it."""
+HEADER = Header(architecture="llama", context_tokens=4_096, tensor_bytes={"F32": 10**9})
+"""What its header says."""
 ROWS = {name: {"engine": "echo"} for name in MODELS} | {
     ABSENT: {"engine": "echo", "file": "/nowhere"},
-    FILED: {"engine": "llama_cpp", "file": "/models/filed.gguf"},
+    FILED: {"engine": "llama_cpp", "file": FILE},
 }
 
 
@@ -85,6 +95,8 @@ class FakeStore:
         self.stored = {*MODELS, FILED}
         self.goes_on = Event()
         self.broken: Exception | None = None
+        self.twins: dict[str, tuple[str, ...]] = {}
+        """Model → others that have the very same file."""
 
     def has(self, schema: Schema) -> bool:
         """Tell whether a model is stored."""
@@ -106,6 +118,14 @@ class FakeStore:
                 raise PullFailed("stopped")
         self.stored.add(str(schema.id))
 
+    def remove(self, schema: Schema) -> int:
+        """Delete a model's file. Raises what a test planted."""
+        if self.broken is not None:
+            raise self.broken
+        was_stored = str(schema.id) in self.stored
+        self.stored -= {str(schema.id), *self.twins.get(str(schema.id), ())}
+        return 7 if was_stored else 0
+
 
 class FakePeaks:
     """Peaks that a test plants, and what was learned."""
@@ -122,6 +142,20 @@ class FakePeaks:
         self.known[shape.model] = Peak(used_bytes, load_s)
 
     ended = rose
+
+
+class ListTasks:
+    """Tasks of the registrar, which write and delete small files and wait for nothing else."""
+
+    def __init__(self) -> None:
+        self.running: set[asyncio.Task[Any]] = set()
+
+    def create_task(self, coroutine: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
+        """Begin a task."""
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+        return task
 
 
 class Rules(dict[str, config.AppRules]):
@@ -180,10 +214,18 @@ class House:
         self.clock = clock
         self.budget_bytes = budget_bytes
         self.room = ROOM
-        self.catalogue = curated().with_rows(ROWS)
+        self.folder = TemporaryDirectory(prefix="house-")
+        self.rows_file = Path(self.folder.name) / "models.json"
+        configured = frozenset(ModelId.parse(name) for name in ROWS)
+        self.catalogue = Registry(curated().with_rows(ROWS), self.rows_file, configured)
         self.cluster, self.store, self.attendants = FakeCluster(), FakeStore(), Attendants(FIRST_LIFE)
         self.rules = Rules()
         self.identity_bug: Exception | None = None
+        self.corrupt: LoadFailed | None = None
+        """What is wrong with every model file."""
+        self.header_comes = Event()
+        self.header_comes.set()
+        self.headers_read = 0
         self.orders: deque[crossing.Order] = deque()
         self.facts: deque[crossing.Fact] = deque()
         self.apps: dict[bytes, dict[int, Asked]] = {}
@@ -191,6 +233,7 @@ class House:
         self.keeper_connected = False
         self.keeper_hears = True
         self.kicked: list[Kick] = []
+        self.list_tasks = ListTasks()
         self.stops_s: list[float] = []
         self.runner = asyncio.Runner()
         self.run(self._build)
@@ -201,6 +244,8 @@ class House:
         async def once() -> None:
             act()
             await asyncio.sleep(0)
+            while self.list_tasks.running:  # their files take a thread some time, and nothing may depend on how long
+                await asyncio.wait(self.list_tasks.running)
 
         self.runner.run(once())
 
@@ -212,15 +257,23 @@ class House:
         post = self.orders.extend
         supervisor.connect(post)
         lifecycle = Lifecycle(Life(FIRST_LIFE + LIVES))
-        supervisor.fleet = self.fleet = Fleet(lifecycle, self.catalogue, store, cluster, post, supervisor)
+        tasks = cast("asyncio.TaskGroup", asyncio.get_running_loop())  # it owns the tasks until the house closes
+        headers = Headers(tasks, self._read_header)
+        supervisor.fleet = self.fleet = Fleet(lifecycle, self.catalogue, store, cluster, headers, post, supervisor)
         settings = config.Settings.model_construct(apps=self.rules, limits=config.Limits())
         self.ledger = Ledger({RAM: Terms(self.budget_bytes)}, KeepAlive())
         self.peaks = FakePeaks()
         supervisor.steward = Steward(
-            self.ledger, self.catalogue, store, cast("Peaks", self.peaks), lambda _pids: self.room, supervisor, _nothing
+            self.ledger,
+            self.catalogue,
+            store,
+            cast("Peaks", self.peaks),
+            Foresight(headers, store, ()),
+            lambda _pids: self.room,
+            supervisor,
+            _nothing,
         )
         supervisor.requests = self.requests = Requests(settings, self.catalogue, post, supervisor, "trace")
-        tasks = cast("asyncio.TaskGroup", asyncio.get_running_loop())  # it owns the tasks until the house closes
         supervisor.pulls = Pulls(store, tasks, supervisor.pull_moved)
         supervisor.desk = Desk(
             catalogue=self.catalogue,
@@ -232,6 +285,14 @@ class House:
             post=post,
             stop=self.stops_s.append,
             identity=self._identity,
+        )
+        supervisor.registrar = Registrar(
+            registry=self.catalogue,
+            fleet=self.fleet,
+            requests=self.requests,
+            store=store,
+            tasks=cast("asyncio.TaskGroup", self.list_tasks),
+            discover=lambda: Discovered((), ()),
         )
         for schema in self.catalogue.schemas:
             self.fleet.step(FilesChanged(schema.id, self.store.has(schema)), time.monotonic())
@@ -252,11 +313,19 @@ class House:
             events_total=0,
         )
 
+    def _read_header(self, _path: str) -> Header:
+        self.header_comes.wait()
+        self.headers_read += 1
+        if self.corrupt is not None:
+            raise self.corrupt
+        return HEADER
+
     def close(self) -> None:
         """End the loop and what is left in it."""
         self.supervisor.pulls.stop()
         self.run(self.supervisor.close)
         self.runner.close()
+        self.folder.cleanup()
 
     # --- the two threads
 
@@ -416,7 +485,8 @@ class House:
         return found
 
     def load(self, model: str = MODELS[0], *, slots: int = 1) -> Process:
-        """Have the model's process connect and load."""
+        """Have the model's process connect and load, once it is there: a file's header is read before."""
+        self.wait_until(lambda: any(one.name == model for one in self.processes.values()))
         process = self.process(model)
         self.greet(process)
         self.settle()

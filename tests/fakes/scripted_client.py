@@ -7,7 +7,7 @@ need a terminal: `python scripted_client.py run MODEL …`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,6 +15,7 @@ from typing import Self, TypeVar
 from inferd import (
     App,
     DaemonReport,
+    Discovered,
     Done,
     GenerateEvent,
     Loading,
@@ -26,8 +27,12 @@ from inferd import (
     Process,
     PullEvent,
     Queued,
+    Registered,
+    Removed,
     Reply,
     TextDelta,
+    Unregistered,
+    Upgrade,
     Usage,
 )
 from inferd_cli.app import app
@@ -35,6 +40,7 @@ from inferd_cli.client import Client
 
 T = TypeVar("T")
 Names = list[str]
+Schemas = list[Mapping[str, object]]
 
 ECHO = Model(
     "inferd/echo:default", "Echo", "ready", available=True, weights_ready=True, engine="echo", pid=7001, life=2, slots=4
@@ -124,6 +130,12 @@ class ScriptedModels:
     pulls: dict[str, Script[PullEvent]] = field(default_factory=dict)
     """Name → what its download tells; other names are not found."""
     unloaded: Names = field(default_factory=list)
+    removals: dict[str, Removed] = field(default_factory=dict)
+    registered: Schemas = field(default_factory=list)
+    note: str = ""
+    """What `register` tells beside the outcome."""
+    found: Discovered = Discovered((), ())  # noqa: RUF009 - a frozen value
+    newer: tuple[Upgrade, ...] = ()
 
     def list(self) -> tuple[Model, ...]:
         return self.rows
@@ -135,6 +147,22 @@ class ScriptedModels:
 
     def unload(self, name: str) -> None:
         self.unloaded.append(name)
+
+    def remove(self, name: str) -> Removed:
+        return self.removals[name]
+
+    def register(self, schema: Mapping[str, object]) -> Registered:
+        self.registered.append(schema)
+        return Registered(str(schema["id"]), "added", self.note)
+
+    def unregister(self, name: str) -> Unregistered:
+        return Unregistered(name, restored=name == SMOL.id)
+
+    def discover(self) -> Discovered:
+        return self.found
+
+    def upgrades(self) -> tuple[Upgrade, ...]:
+        return self.newer
 
 
 @dataclass

@@ -19,6 +19,8 @@ from inferd.aio_streams import AsyncReplyStream
 from inferd.messages import control, events, reports
 
 FINISHED = events.Finished("m", usage=events.Usage(3, 2))
+SCHEMA = inferd.ModelSchema("me/m:x", engine="echo", cost=inferd.TokenCost(1.0, 2.0))
+UPGRADE = inferd.Upgrade("me/old:x", "me/new:x", "newer", 7, fits=None)
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
@@ -71,6 +73,12 @@ def test_generate_and_the_small_calls_return_what_the_daemon_answers(run: Run, t
         "why": (events.WhyReport("m", ()),),
         "stop": (events.Stopping(),),
         "pull": (events.PullProgress("downloading", 1, 2), events.Pulled("m", 2)),
+        "remove": (events.Removed("m", 7),),
+        "list_schemas": (events.SchemaList((SCHEMA,)),),
+        "register": (events.Registered("me/m:x", "added"),),
+        "unregister": (events.Unregistered("me/m:x", restored=False),),
+        "discover": (events.Discovered((), (SCHEMA,)),),
+        "list_upgrades": (events.UpgradeList((UPGRADE,)),),
     }
 
     def script(daemon: ScriptedDaemon, asked: Heard) -> None:
@@ -88,6 +96,12 @@ def test_generate_and_the_small_calls_return_what_the_daemon_answers(run: Run, t
             assert await client.daemon.why("m") == ()
             await client.daemon.stop()
             assert tuple([event async for event in client.models.pull("m")]) == answers["pull"]
+            assert await client.models.remove("m") == answers["remove"][0]
+            assert await client.models.schemas() == (SCHEMA,)
+            assert await client.models.register(SCHEMA) == answers["register"][0]
+            assert await client.models.unregister("m") == answers["unregister"][0]
+            assert await client.models.discover() == answers["discover"][0]
+            assert await client.models.upgrades() == (UPGRADE,)
             assert await client.ping() > 0
 
     run(test())

@@ -17,6 +17,8 @@ from inferd.messages import control, events, operations, reports
 from inferd.streams import ReplyStream
 
 FINISHED = events.Finished("m", usage=events.Usage(3, 2))
+SCHEMA = inferd.ModelSchema("me/m:x", engine="echo", cost=inferd.TokenCost(1.0, 2.0))
+UPGRADE = inferd.Upgrade("me/old:x", "me/new:x", "newer", 7, fits=None)
 REPORT = reports.DaemonReport("0", "i", 1, 0.0, "s", "ready", draining=False)
 DECISION = reports.MemoryDecision("wait", 1.5, "notes", 2, 3, 3, 4, "others are in use", "wait")
 
@@ -77,6 +79,12 @@ def test_the_small_calls_return_what_the_daemon_answers(path: Path) -> None:
         "why": (events.WhyReport("m", (DECISION,)),),
         "stop": (events.Stopping(),),
         "pull": (events.PullProgress("downloading", 1, 2), events.Pulled("m", 2)),
+        "remove": (events.Removed("m", 7),),
+        "list_schemas": (events.SchemaList((SCHEMA,)),),
+        "register": (events.Registered("me/m:x", "added"),),
+        "unregister": (events.Unregistered("me/m:x", restored=False),),
+        "discover": (events.Discovered((), (SCHEMA,)),),
+        "list_upgrades": (events.UpgradeList((UPGRADE,)),),
     }
 
     def script(daemon: ScriptedDaemon, heard: Heard) -> None:
@@ -88,12 +96,20 @@ def test_the_small_calls_return_what_the_daemon_answers(path: Path) -> None:
         client.models.unload("m")
         client.daemon.stop(grace_s=1.5)
         assert tuple(client.models.pull("m")) == answers["pull"]
+        assert client.models.remove("m") == answers["remove"][0]
+        assert client.models.schemas() == (SCHEMA,)
+        assert client.models.register(SCHEMA) == answers["register"][0]
+        assert client.models.unregister("m") == answers["unregister"][0]
+        assert client.models.discover() == answers["discover"][0]
+        assert client.models.upgrades() == (UPGRADE,)
         assert client.daemon.why("m") == (DECISION,)
         assert client.ping() > 0
-        asked = [daemon.request().request for _ in range(6)]
+        asked = [daemon.request().request for _ in range(12)]
     assert asked[2].body == {"name": "m"}
     assert asked[3].body == {"grace_ms": 1_500}
-    assert asked[5].body == {"name": "m"}
+    cost = {"input_usd_per_million_tokens": 1.0, "output_usd_per_million_tokens": 2.0}
+    assert asked[11].body == {"name": "m"}
+    assert asked[7].body == {"schema": {"id": "me/m:x", "engine": "echo", "cost": cost}}
 
 
 def test_the_daemons_error_is_raised_and_raised_again_so_that_it_never_passes_for_an_end(path: Path) -> None:
@@ -293,6 +309,13 @@ def test_a_wrong_value_is_refused_before_anything_is_sent(path: Path) -> None:
             lambda: client.stream("hi", flavour="sweet"),  # type: ignore[call-arg]
             lambda: client.ping(""),
             lambda: client.models.pull(5),  # type: ignore[arg-type]
+            lambda: client.models.remove(""),
+            lambda: client.models.unregister("x" * 257),
+            lambda: client.models.register({"engine": "echo"}),
+            lambda: client.models.register({"id": "me/m:x", "context_tokens": "8192"}),
+            lambda: client.models.register({"id": "me/m:x", "context": 8192}),
+            lambda: client.models.register(inferd.ModelSchema("me/m:x", tags=(5,))),  # type: ignore[arg-type]
+            lambda: client.models.register(5),  # type: ignore[arg-type]
         ):
             with pytest.raises(inferd.InvalidRequest) as refused:
                 call()
@@ -477,5 +500,11 @@ def test_every_operation_of_this_face_exists_on_the_wire() -> None:
         "Pull",
         "Unload",
         "Why",
+        "Remove",
+        "ListSchemas",
+        "Register",
+        "Unregister",
+        "Discover",
+        "ListUpgrades",
         "Stop",
     }

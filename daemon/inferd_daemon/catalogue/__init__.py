@@ -1,29 +1,43 @@
 """What models exist: their schemas, where their bytes would come from, and what a name means.
 
-`names`: ids. `sources`: where bytes come from. `schema`: what is known of a model. `rows`: TOML to schema.
-`listing`: lookup. `curated`: the list that comes with inferd. Pure, apart from reading that list at start.
-See also: `store` (the files).
+`names`: ids. `sources`: where bytes come from. `schema`: what is known of a model. `rows` (with `origins`, `places`): TOML
+or JSON to schema. `telling`: schema to what apps read. `listing`: lookup. `upgrades`: newer models for installed ones.
+`curated`: the list that comes with inferd. Pure, apart from reading that list at start.
+See also: `store` (the files), `registry` (rows that come and go).
 """
 
 from inferd_daemon.catalogue.curated import curated
-from inferd_daemon.catalogue.listing import Catalogue
+from inferd_daemon.catalogue.listing import Catalogue, Models
 from inferd_daemon.catalogue.names import VOCAB, ModelId
-from inferd_daemon.catalogue.schema import Capability, Cost, Engine, Schema
-from inferd_daemon.catalogue.sources import BuiltinSource, FileSource, HubSource, PackageSource, Source, UrlSource
+from inferd_daemon.catalogue.schema import Capability, Engine, Schema
+from inferd_daemon.catalogue.sources import (
+    BuiltinSource,
+    FileSource,
+    HubSource,
+    PackageSource,
+    RemoteSource,
+    Source,
+    UrlSource,
+)
+from inferd_daemon.catalogue.telling import told
+from inferd_daemon.catalogue.upgrades import upgrades
 
 __all__ = [
     "VOCAB",
     "BuiltinSource",
     "Capability",
     "Catalogue",
-    "Cost",
     "Engine",
     "FileSource",
     "HubSource",
     "ModelId",
+    "Models",
     "PackageSource",
+    "RemoteSource",
     "Schema",
     "Source",
     "UrlSource",
     "curated",
+    "told",
+    "upgrades",
 ]

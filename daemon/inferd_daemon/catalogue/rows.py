@@ -1,7 +1,7 @@
-"""From a row of TOML to a schema: strict, with errors that name the row, the key and what is allowed.
+"""From a row of TOML or JSON to a schema: strict, with errors that name the row, the key and what is allowed.
 
-Covers: the keys of `[models."provider/model:variant"]`, the same for the curated list and for the user's config.
-Does not cover reading files (`curated`, `config`) or looking names up (`Catalogue`).
+Covers: the keys of `[models."provider/model:variant"]`, the same for the curated list, the user's config and registered
+rows. Does not cover where the bytes come from (`origins`), files (`curated`, `config`, `registry`) or looking names up.
 """
 
 from __future__ import annotations
@@ -11,19 +11,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Annotated
 
-from inferd.errors import InvalidRequest
 from inferd.fields import field_error
 from inferd.messages.bounds import Length, Name, Positive, ShortText
+from inferd.messages.schemas import Performance, TokenCost
 from inferd.strict import make_strict
 from inferd_daemon.catalogue.names import VOCAB, ModelId, shown
-from inferd_daemon.catalogue.schema import Capability, Cost, Engine, Option, Schema
-from inferd_daemon.catalogue.sources import BuiltinSource, FileSource, PackageSource, Source
+from inferd_daemon.catalogue.origins import KINDS, source_of
+from inferd_daemon.catalogue.places import invalid, place
+from inferd_daemon.catalogue.schema import Capability, Engine, Option, Parameter, Schema, Trust
+from inferd_daemon.catalogue.sources import BuiltinSource, HubSource, PackageSource, RemoteSource
 
 _STRICT = make_strict(unknown_fields_refused=True, detailed=True)
 
 DEFAULT_CAPABILITIES: Mapping[Engine, tuple[Capability, ...]] = {
     "echo": ("generate", "loopback"),
     "llama_cpp": ("generate",),
+    "faster_whisper": ("transcribe",),
+    "piper": ("synthesize",),
+    "remote": ("generate",),
 }
 """What a row's engine serves when the row does not say it."""
 
@@ -39,21 +44,34 @@ class Row:
     sha256: ShortText | None = None
     """Of `file`; without it the file is taken as it is."""
     package: PackageSource | None = None
+    hub: HubSource | None = None
+    remote: RemoteSource | None = None
     name: ShortText | None = None
     family: ShortText | None = None
     version: ShortText | None = None
+    upstream_family: ShortText | None = None
     capabilities: Annotated[tuple[Capability, ...], Length(1, 16)] | None = None
     context_tokens: Positive | None = None
     output_limit_tokens: Positive | None = None
     parameters: Positive | None = None
     quantization: ShortText | None = None
-    cost: Cost | None = None
+    size_bytes: Positive | None = None
+    supported_parameters: Annotated[tuple[Parameter, ...], Length(0, 64)] | None = None
+    performance: Annotated[tuple[Performance, ...], Length(0, 16)] | None = None
+    cost: TokenCost | None = None
+    benchmarks: Annotated[Mapping[Name, float], Length(0, 64)] | None = None
     tags: Annotated[tuple[Name, ...], Length(0, 32)] | None = None
     license: ShortText | None = None
+    trust: Trust | None = None
+    deprecated: bool | None = None
+    replaced_by: Name | None = None
+    """Id of another model, which need not be in the list."""
+    replaced_reason: ShortText | None = None
 
 
-_SOURCE_KEYS = frozenset({"file", "sha256", "package"})
 _KEYS = tuple(one.name for one in fields(Row))
+_PLAIN = tuple(key for key in _KEYS if key not in {*KINDS, "sha256", "replaced_by"})
+"""Keys that are fields of a schema as they are."""
 
 
 def schema_from(name: str, table: Mapping[str, object], below: Mapping[ModelId, Schema]) -> Schema:
@@ -61,18 +79,32 @@ def schema_from(name: str, table: Mapping[str, object], below: Mapping[ModelId, 
 
     Raises InvalidRequest; `details["field"]` is the key, e.g. `models."me/mine:q4".engine`.
     """
-    try:
-        model = ModelId.parse(name)
-    except ValueError as wrong:
-        raise _invalid(f"models.{shown(name)}", str(wrong)) from None
-    if model == VOCAB:
-        raise _invalid(_place(model, ""), "is the name of a process of inferd's own: choose another")
+    model = _id(name)
     row = _read(model, table)
     known = below.get(model)
     base = known or _bare(model, row)
-    source = _source(model, row, known)
-    said = {key: value for key in _KEYS if key not in _SOURCE_KEYS and (value := getattr(row, key)) is not None}
+    source = source_of(model, row, row.engine or base.engine, known)
+    said = {key: value for key in _PLAIN if (value := getattr(row, key)) is not None}
+    if row.replaced_by is not None:
+        said["replaced_by"] = _replacement(model, row.replaced_by)
     return replace(base, source=source, **said)
+
+
+def _id(name: str) -> ModelId:
+    try:
+        model = ModelId.parse(name)
+    except ValueError as wrong:
+        raise invalid(f"models.{shown(name)}", str(wrong)) from None
+    if model == VOCAB:
+        raise invalid(place(model, ""), "is the name of a process of inferd's own: choose another")
+    return model
+
+
+def _replacement(model: ModelId, name: str) -> ModelId:
+    try:
+        return ModelId.parse(name)
+    except ValueError as wrong:
+        raise invalid(place(model, "replaced_by"), str(wrong)) from None
 
 
 def _read(model: ModelId, table: Mapping[str, object]) -> Row:
@@ -80,58 +112,22 @@ def _read(model: ModelId, table: Mapping[str, object]) -> Row:
         if key not in _KEYS:
             near = difflib.get_close_matches(key[:64], _KEYS, n=1)
             hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(_KEYS)}"
-            raise _invalid(_place(model, shown(key)), f"is no key of a model{hint}")
+            raise invalid(place(model, shown(key)), f"is no key of a model{hint}")
     try:
         return _STRICT.structure(table, Row)
     except Exception as wrong:  # noqa: BLE001 - cattrs' own tree, and what a field's check raised
         error = field_error(wrong)
-        raise _invalid(_place(model, error.field), error.problem) from None
-
-
-def _source(model: ModelId, row: Row, known: Schema | None) -> Source:
-    """Return where the bytes come from; the numbered rules are tried in order."""
-    # 1. Two sources in one row: which one is meant cannot be known.
-    if row.file is not None and row.package is not None:
-        raise _invalid(_place(model, "file"), "expected either file or package, got both")
-    # 2. A digest without a file says nothing: a package has its own.
-    if row.sha256 is not None and row.file is None:
-        raise _invalid(_place(model, "sha256"), "belongs to file, and file is missing")
-    # 3. What the row says.
-    if row.package is not None:
-        return row.package
-    if row.file is not None:
-        return _file(model, row.file, row.sha256)
-    # 4. What the row below says.
-    if known is not None:
-        return known.source
-    # 5. An engine that needs no bytes.
-    if row.engine == "echo":
-        return BuiltinSource()
-    raise _invalid(_place(model, "file"), "or package is required: this engine reads a file")
-
-
-def _file(model: ModelId, path: str, sha256: str | None) -> FileSource:
-    try:
-        return FileSource(path, sha256)
-    except ValueError as wrong:
-        raise _invalid(_place(model, "file"), str(wrong)) from None
+        raise invalid(place(model, error.field), error.problem) from None
 
 
 def _bare(model: ModelId, row: Row) -> Schema:
     if row.engine is None:
-        raise _invalid(_place(model, "engine"), "is required for a model that is not in the curated list")
+        raise invalid(place(model, "engine"), "is required for a model that is in no list yet")
     return Schema(
         id=model,
         name=str(model),
         engine=row.engine,
         source=BuiltinSource(),
         capabilities=DEFAULT_CAPABILITIES[row.engine],
+        trust="user",
     )
-
-
-def _place(model: ModelId, key: str) -> str:
-    return f'models."{model}".{key}' if key else f'models."{model}"'
-
-
-def _invalid(place: str, problem: str) -> InvalidRequest:
-    return InvalidRequest(f"{place}: {problem}", details={"field": place})

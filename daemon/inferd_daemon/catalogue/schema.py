@@ -12,32 +12,67 @@ from typing import Final, Literal
 
 from inferd import wire
 from inferd.messages.operations import FOR_VOCABULARIES
+from inferd.messages.schemas import Performance, TokenCost
 from inferd_daemon.catalogue.names import ModelId
-from inferd_daemon.catalogue.sources import Source
+from inferd_daemon.catalogue.sources import Owned, Source
 
-Engine = Literal["echo", "llama_cpp"]
-"""Rooms of `inferd_actors.engines`."""
+Engine = Literal["echo", "llama_cpp", "faster_whisper", "piper", "remote"]
+"""How a model is run: rooms of `inferd_actors.engines`, and `remote` for what runs elsewhere."""
 
-Capability = Literal["generate", "loopback"]
-"""Operations that a model serves (`operations.FOR_MODELS`), in lower case."""
+SERVED: Final[frozenset[Engine]] = frozenset({"echo", "llama_cpp"})
+"""Engines that this version has. Models of the others can be listed, fetched and registered, and say so when asked."""
+
+Capability = Literal[
+    "generate",
+    "loopback",
+    "embed",
+    "rerank",
+    "classify",
+    "ground",
+    "transcribe",
+    "synthesize",
+    "generate_image",
+    "generate_video",
+    "vision",
+    "audio",
+    "tools",
+    "thinking",
+    "code",
+]
+"""Operations that a model serves, in lower case, then what its `generate` can do beside plain text."""
+
+Parameter = Literal[
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "seed",
+    "stop",
+    "presence_penalty",
+    "frequency_penalty",
+    "repeat_penalty",
+    "logit_bias",
+    "logprobs",
+    "thinking",
+    "thinking_budget",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+    "truncate",
+    "shared_prefix",
+]
+"""Fields of `operations.Generate` that a model may honour or not."""
+
+Trust = Literal["maker", "converter", "user", "unknown"]
+"""Who made the file: those who trained the model, somebody known for conversions, the user, or nobody knows."""
 
 VOCABULARY_OPERATIONS: Final = tuple(sorted(wire.tag(kind) for kind in FOR_VOCABULARIES))
 """Operations about the tokenizer in a model's file."""
 
 Option = str | float | int | bool
 """Plain values only: options travel to the actor's process. `float` before `int`: then strict reading keeps both."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Price of a remote model's tokens, from the vendor's own page."""
-
-    input_usd_per_million_tokens: float
-    output_usd_per_million_tokens: float
-
-    def __post_init__(self) -> None:
-        if self.input_usd_per_million_tokens < 0 or self.output_usd_per_million_tokens < 0:
-            raise ValueError("a price cannot be negative")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +88,8 @@ class Schema:
     family: str = ""
     """A name for all sizes and variants of one model; `find` accepts it when it is unique."""
     version: str = ""
+    upstream_family: str = ""
+    """The family that it was made from, where that is another one."""
     context_tokens: int | None = None
     """Prompt and answer together; None: the engine takes what the file says."""
     output_limit_tokens: int | None = None
@@ -60,13 +97,40 @@ class Schema:
     parameters: int | None = None
     """Number of weights."""
     quantization: str = ""
+    size_bytes: int | None = None
+    """Of its file, where the row says it; see `file_bytes`."""
     engine_options: Mapping[str, Option] = field(default_factory=lambda: MappingProxyType({}))
     """Read and checked by the engine alone."""
-    cost: Cost | None = None
+    supported_parameters: tuple[Parameter, ...] | None = None
+    """None: all."""
+    performance: tuple[Performance, ...] = ()
+    cost: TokenCost | None = None
     """None: unpriced, which is not free."""
+    benchmarks: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    """As the model's maker published them."""
     tags: tuple[str, ...] = ()
     license: str = ""
     """SPDX expression of the weights."""
+    trust: Trust = "unknown"
+    deprecated: bool = False
+    replaced_by: ModelId | None = None
+    replaced_reason: str = ""
+
+    @property
+    def is_served(self) -> bool:
+        """Whether this version has the engine for it."""
+        return self.engine in SERVED
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether its file is one that inferd fetched itself, and may delete."""
+        return isinstance(self.source, Owned)
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of its file, 0 while it is unknown."""
+        known = self.source.size_bytes if isinstance(self.source, Owned) else None
+        return known or self.size_bytes or 0
 
     @property
     def has_vocabulary(self) -> bool:
@@ -80,3 +144,4 @@ class Schema:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "engine_options", MappingProxyType(dict(self.engine_options)))
+        object.__setattr__(self, "benchmarks", MappingProxyType(dict(self.benchmarks)))

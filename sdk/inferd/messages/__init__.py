@@ -1,5 +1,6 @@
 """Everything that is said on the wire, as frozen dataclasses: one file per topic.
 
 `control`: the line itself. `operations`: what may be asked. `events`: what a stream answers. `reports`: rows about models
-and the daemon. `bounds`: what a value may be. The codec is `inferd.wire`; the authority is `sdk/PROTOCOL.md`.
+and the daemon. `schemas`: what is known of models. `bounds`: what a value may be. The codec is `inferd.wire`; the authority is
+`sdk/PROTOCOL.md`.
 """

@@ -25,6 +25,7 @@ from inferd.messages.bounds import (
     Text,
 )
 from inferd.messages.reports import DaemonReport, MemoryDecision, Model
+from inferd.messages.schemas import FoundServer, ModelSchema, Upgrade
 
 CancelReason = Literal["app", "slow_reader", "disconnected", "shutdown", "unloaded", "starved_feed"]
 StopReason = Literal["stop", "length", "stop_sequence", "tool_calls", "cancelled", "content_filter"]
@@ -251,6 +252,61 @@ class WhyReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Removed:
+    """Answer to `remove`: the file is gone, or was never inferd's to delete."""
+
+    model: Name
+    freed_bytes: Bytes
+    also: tuple[Name, ...] = ()
+    """Other models that had the very same file and are without it now."""
+    note: ShortText = ""
+    """Why nothing was freed, if nothing was."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaList:
+    """Answer to `list_schemas`."""
+
+    schemas: tuple[ModelSchema, ...]
+    problems: tuple[ShortText, ...] = ()
+    """Registered rows that cannot be used, one sentence each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """Answer to `register`: everybody sees the row from now on."""
+
+    model: Name
+    outcome: Literal["added", "replaced", "unchanged"]
+    """`replaced`: an earlier row, or it changes a curated or configured one, which stands again after `unregister`."""
+    note: ShortText = ""
+    """What has to happen before the row has its full effect, if anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unregistered:
+    """Answer to `unregister`. `restored`: the curated or configured row of that id stands again."""
+
+    model: Name
+    restored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """Answer to `discover`; each of the schemas can be registered as it is."""
+
+    servers: tuple[FoundServer, ...]
+    schemas: tuple[ModelSchema, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeList:
+    """Answer to `list_upgrades`."""
+
+    upgrades: tuple[Upgrade, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """Answer to `stop`: the daemon drains and will close the line."""
 
@@ -286,6 +342,12 @@ Terminal = (
     | Pulled
     | Unloaded
     | WhyReport
+    | Removed
+    | SchemaList
+    | Registered
+    | Unregistered
+    | Discovered
+    | UpgradeList
     | Stopping
     | Error
     | Cancelled
@@ -311,6 +373,12 @@ TERMINALS: tuple[type[Terminal], ...] = (
     Pulled,
     Unloaded,
     WhyReport,
+    Removed,
+    SchemaList,
+    Registered,
+    Unregistered,
+    Discovered,
+    UpgradeList,
     Stopping,
     Error,
     Cancelled,

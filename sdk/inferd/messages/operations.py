@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from inferd.messages.bounds import Blob, Fraction, Length, Name, Positive, Range, RateHz, ShortText, Text
+from inferd.messages.schemas import ModelSchema
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -172,6 +173,42 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True)
+class Remove:
+    """Forget a model's file: streams end first, what waits is refused; answered by `removed`. It goes on if the app leaves."""
+
+    name: Name
+
+
+@dataclass(frozen=True, slots=True)
+class ListSchemas:
+    """What is known of every model, loaded or not; answered by `schema_list`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Add a row to the user's models, or put it in place of the row with its id; answered by `registered`."""
+
+    schema: ModelSchema
+
+
+@dataclass(frozen=True, slots=True)
+class Unregister:
+    """Take a registered row away; answered by `unregistered` once nothing runs on a model that goes with it."""
+
+    name: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Discover:
+    """Look for model servers on loopback and for model files of other programs; answered by `discovered`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListUpgrades:
+    """Installed models for which the curated list has a newer one; answered by `upgrade_list`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End the daemon: what runs may finish within `grace_ms`, then it is cancelled; answered by `stopping`."""
 
@@ -179,7 +216,23 @@ class Stop:
 
 
 Operation = (
-    Generate | Loopback | Tokenize | Detokenize | EstimateTokens | ListModels | Status | Pull | Unload | Why | Stop
+    Generate
+    | Loopback
+    | Tokenize
+    | Detokenize
+    | EstimateTokens
+    | ListModels
+    | Status
+    | Pull
+    | Unload
+    | Remove
+    | ListSchemas
+    | Register
+    | Unregister
+    | Discover
+    | ListUpgrades
+    | Why
+    | Stop
 )
 OPERATIONS: tuple[type[Operation], ...] = (
     Generate,
@@ -192,6 +245,12 @@ OPERATIONS: tuple[type[Operation], ...] = (
     Pull,
     Unload,
     Why,
+    Remove,
+    ListSchemas,
+    Register,
+    Unregister,
+    Discover,
+    ListUpgrades,
     Stop,
 )
 FOR_MODELS: frozenset[type[Operation]] = frozenset({Generate, Loopback})

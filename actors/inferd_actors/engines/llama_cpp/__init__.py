@@ -1,8 +1,9 @@
 """Text from GGUF files by llama.cpp, one request at a time.
 
-`options`: settings of a life. `engine`: the loop, and the life of an answer in it (`answer`). `library`: the only door to
-llama.cpp. `sampling`: the plan of a sampler chain. `template`: the model's chat template, rendered by a process of its own
-(`rendering`), because it is a program from a file that nobody vouches for.
+`options`: settings of a life; `sizes`: what they make of cache and steps; `prediction`: how much memory that will take.
+`engine`: the loop, and the life of an answer in it (`answer`). `library`: the only door to llama.cpp. `sampling`: the plan of a
+sampler chain. `template`: the model's chat template, rendered by a process of its own (`rendering`), because it is a program
+from a file that nobody vouches for.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ Covers: reading prompts in chunks beside writing, and voice before all else. Doe
 3. and prompts get the rest, the most urgent first, as much as keeps the step short
 
 llama.cpp's attention on CPUs computes `LEAST_TOKENS` rows at a time once a step has so many, and one by one else, so chunks are
-such that the step's rows fill these tiles. What does not is read first, where it is cheap: behind 4,000 tokens the odd rest of a
-prompt would take longer than a whole tile.
+such that the step's rows fill these tiles. What does not is read first, where it is cheap: behind 4,000 tokens the odd rest of
+a prompt would take longer than a whole tile.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 WAITING: Final = 256
 """Requests that may be here at once; the daemon keeps its own queue and sends a few for each slot and class."""
-SERVES: Final = frozenset({"logprobs", "logit_bias"})
+SERVES: Final = frozenset({"logprobs", "logit_bias", "truncate"})
 
 Batch = list[tuple[StreamId, EngineEvent]]
 

@@ -40,6 +40,19 @@ def longest(prompt: Live, sources: Iterable[Live | Prefix], *, whole_only: bool)
     return best
 
 
+def alone_tokens(prefix: Prefix, others: Iterable[Prefix]) -> int:
+    """Return how many of a prefix's tokens whoever reuses it would read again without it, in a cache that can be cut."""
+    serve_all = (one for one in others if _serves_all_of(prefix, one))
+    return len(prefix.tokens) - max((common(prefix.tokens, one.tokens) for one in serve_all), default=0)
+
+
+def _serves_all_of(prefix: Prefix, other: Prefix) -> bool:
+    """Tell whether everybody who reuses the one may reuse the other: a public one is reused by those who ask publicly."""
+    return (
+        (other.is_public or not prefix.is_public) if other.salt == prefix.salt else other.is_public and prefix.is_public
+    )
+
+
 def common(one: array[int], other: array[int]) -> int:
     """Return the length of the longest common prefix."""
     length = min(len(one), len(other))

@@ -16,6 +16,7 @@ from inferd.errors import InferenceError
 from inferd_actors.engine import StreamId
 from inferd_actors.engines.llama_cpp import sampling
 from inferd_actors.engines.llama_cpp.answer import limit, overflow
+from inferd_actors.engines.llama_cpp.fitting import answer_room_tokens, latest_turns
 from inferd_actors.engines.llama_cpp.library import Tokens
 from inferd_actors.engines.llama_cpp.prompt import prompt_of
 from inferd_actors.stacks import start_deep
@@ -97,9 +98,20 @@ class Preparing:
             if len(text) > LONGEST_PIECE_BYTES * runtime.context_tokens:
                 raise overflow(model, len(text) // LONGEST_PIECE_BYTES, runtime.context_tokens)
 
-        prompt = prompt_of(asked, model, runtime.template, words, lambda: self._is_wanted(stream), look_at)
+        def prompt_for(asked: Generate) -> Tokens | None:
+            return prompt_of(asked, model, runtime.template, words, lambda: self._is_wanted(stream), look_at)
+
+        left_out = 0
+        if asked.truncate == "oldest":
+            room_tokens = runtime.context_tokens - answer_room_tokens(asked.max_tokens, runtime.context_tokens)
+            prompt, left_out = latest_turns(asked, room_tokens, prompt_for) or (None, 0)
+        else:
+            prompt = prompt_for(asked)
         if prompt is None:
             return None
         limit_tokens, warnings = limit(asked, model, len(prompt), runtime.context_tokens)
+        if left_out:
+            gone = f"truncate: the oldest {left_out:,} of {len(asked.messages):,} messages are left out"
+            warnings = (gone, *warnings)
         plan = sampling.plan(asked, runtime.defaults, chance=secrets.randbits(32), vocabulary_size=len(words))
         return Prepared(stream, prompt, plan, limit_tokens, warnings)

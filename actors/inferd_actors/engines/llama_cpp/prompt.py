@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from inferd.errors import UnsupportedMode
-from inferd_actors.engines.llama_cpp.runtime import DEFAULT_CONTEXT_TOKENS
+from inferd_actors.engines.llama_cpp.sizes import DEFAULT_CONTEXT_TOKENS
 
 if TYPE_CHECKING:
     from inferd.messages.operations import Generate

@@ -8,26 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from inferd.errors import LoadFailed
 from inferd_actors.engine import Capacity
 from inferd_actors.engines.llama_cpp import library, machine
 from inferd_actors.engines.llama_cpp.options import Options
 from inferd_actors.engines.llama_cpp.sampling import Defaults, defaults_of
+from inferd_actors.engines.llama_cpp.sizes import sizes_of
 from inferd_actors.engines.llama_cpp.template import ChatTemplate
 
 if TYPE_CHECKING:
     from inferd_actors.engine import OnProgress
-
-BATCH_TOKENS: Final = 512
-"""llama.cpp's own; larger ones gain nothing on a CPU."""
-GPU_BATCH_TOKENS: Final = 2_048
-"""Prompts are read twice as fast as with 512 (SmolLM2 on an H200: 39,900 and 79,600 tokens/s; 4,096: 66,700)."""
-DEFAULT_CONTEXT_TOKENS: Final = 4_096
-"""The cache is allocated at once: a model trained for 131,072 tokens would take gigabytes for a greeting."""
-CONTEXTS: Final = 2
-"""The cache has room for so many whole contexts unless told otherwise: few requests fill theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,32 +66,25 @@ def load(path: str, name: str, options: Options, on_progress: OnProgress, go_on:
     with ExitStack() as built:
         model = library.Model(path, gpu_layers=options.gpu_layers, on_progress=report)
         built.callback(model.close)
-        context_tokens = _context_tokens(options.context_tokens, model.trained_tokens)
-        cells = max(context_tokens, options.cache_tokens or CONTEXTS * context_tokens)
-        batch_tokens = min(GPU_BATCH_TOKENS if model.is_offloaded else BATCH_TOKENS, cells)
+        sizes = sizes_of(options, model.trained_tokens, is_offloaded=model.is_offloaded)
         on_progress(0.9, "preparing the cache")
         context = library.Context(
             model,
-            cells=cells,
-            seats=options.slots + options.prefixes,
-            batch_tokens=batch_tokens,
+            cells=sizes.cells,
+            seats=sizes.seats,
+            batch_tokens=sizes.batch_tokens,
             threads=options.threads or machine.cores(),
         )
         built.callback(context.close)
         on_progress(0.95, "warming up")
         _warm_up(model, context)
         template, defaults = _template(model, name), defaults_of(model.metadata)
-        runtime = Runtime(model, context, template, defaults, options, context_tokens, cells, batch_tokens)
+        runtime = Runtime(
+            model, context, template, defaults, options, sizes.context_tokens, sizes.cells, sizes.batch_tokens
+        )
         built.pop_all()
     on_progress(1.0, "ready")
     return runtime
-
-
-def _context_tokens(wanted: int, trained: int) -> int:
-    if wanted > trained:
-        problem = f"engine option context_tokens: {wanted:,} are wanted, the model was trained for {trained:,}"
-        raise LoadFailed(problem, details={"cause": "engine", "option": "context_tokens"})
-    return wanted or min(trained, DEFAULT_CONTEXT_TOKENS)
 
 
 def _warm_up(model: library.Model, context: library.Context) -> None:

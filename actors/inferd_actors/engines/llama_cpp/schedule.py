@@ -20,11 +20,11 @@ from inferd_actors.engine import StreamId
 from inferd_actors.engines.llama_cpp.cells import Cells
 from inferd_actors.engines.llama_cpp.moves import Copy, Discard, Forget, Move, Restore, Save
 from inferd_actors.engines.llama_cpp.pace import LEAST_TOKENS
-from inferd_actors.engines.llama_cpp.prefixes import WORTH_TOKENS, Found, common, longest
+from inferd_actors.engines.llama_cpp.prefixes import WORTH_TOKENS, Found, alone_tokens, common, longest
 from inferd_actors.engines.llama_cpp.sequences import Live, Prefix
 
 SHELF_TOKENS: Final = 64
-"""Shorter prefixes are read again sooner than they are saved and restored."""
+"""Fewer, beside what others begin with, are read again sooner than saved and restored: saving 1,500 takes 15 ms."""
 SHELVED_PREFIXES: Final = 128
 """More would make the search for one as long as a step."""
 
@@ -227,7 +227,7 @@ class Schedule:
         prefix = next((one for one in self._residents.values() if one is not kept), None)
         if prefix is None or prefix.seat is None:
             return []
-        if not self._saves or len(prefix.tokens) < SHELF_TOKENS:
+        if not self._saves or self._lost_with(prefix) < SHELF_TOKENS:
             return self._forget_resident(prefix)
         seat, key = prefix.seat, next(self._keys)
         del self._residents[seat]
@@ -238,6 +238,11 @@ class Schedule:
             oldest, _ = self._shelved.popitem(last=False)
             moves.append(Discard(oldest))
         return moves
+
+    def _lost_with(self, prefix: Prefix) -> int:
+        """Return how many tokens would be read again if nobody kept this prefix."""
+        others = [one for one in (*self._residents.values(), *self._shelved.values()) if one is not prefix]
+        return alone_tokens(prefix, others) if self._can_trim else len(prefix.tokens)
 
     def _forget_resident(self, prefix: Prefix) -> list[Move]:
         if prefix.seat is None:

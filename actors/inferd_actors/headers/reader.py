@@ -1,0 +1,103 @@
+"""A model file's header, read by a process of its own: the call for whoever is about to hand the file to an engine.
+
+Covers: opening the file, starting the program, its end in any case, and whose fault a failure is. Does not cover the format
+(`gguf_header`) nor remembering (the daemon's `headers`). May be called by several threads at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import PurePath
+from typing import Any, Final
+
+from inferd import wire
+from inferd.errors import InvalidRequest, LoadFailed
+from inferd_actors.headers.cursor import Malformed
+from inferd_actors.headers.header import Header
+from inferd_actors.headers.parts import joined, siblings
+from inferd_actors.headers.reading import CPU_S
+
+PROGRAM: Final = "inferd_actors.headers.reading"
+READ_S: Final = 30.0
+"""Beyond the program's limit of processor time: a disk that sleeps takes 10 s to wake up, a busy machine its time."""
+
+
+def read_header(path: str) -> Header:
+    """Return what a model file says of itself, of all its parts where it has several. Blocks: 0.1 s, at most 30 s for a part.
+
+    Raises LoadFailed naming the file and what is wrong; `details["cause"]`: `file_corrupt`, `file_missing`, or `engine` when it
+    could not be found out.
+    """
+    first = _read(path)
+    try:
+        return joined(first, [(sibling, _read(sibling)) for sibling in siblings(path, first)])
+    except Malformed as wrong:
+        raise _corrupt(path, str(wrong)) from None
+
+
+def _read(path: str) -> Header:
+    with _opened(path) as file:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", PROGRAM],
+                stdin=file,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+                start_new_session=True,  # an interrupt typed into the daemon's terminal is not meant for it
+                timeout=READ_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise _unknown(path, f"its header was not read in {READ_S:g} s") from None
+        except OSError as failed:
+            raise _unknown(path, f"the process that reads its header does not start: {failed}") from None
+    if done.returncode == -signal.SIGXCPU:
+        raise _corrupt(path, f"its header takes more than {CPU_S} s to read")
+    if done.returncode:
+        raise _unknown(path, f"the process that reads its header ended with {done.returncode}")
+    return _header(path, json.loads(done.stdout))
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe without a writer would be waited for
+    except OSError as failed:
+        raise _failed(path, f"cannot be read: {failed.strerror}", "file_missing") from None
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise _corrupt(path, "it is no regular file")
+        yield file
+    finally:
+        os.close(file)
+
+
+def _header(path: str, answer: Mapping[str, Any]) -> Header:
+    if "problem" in answer:
+        raise _corrupt(path, str(answer["problem"]))
+    try:
+        return wire.from_fields(answer["header"], Header)
+    except InvalidRequest as wrong:
+        raise _unknown(path, f"the process that reads its header answered {wrong.message}") from None
+
+
+def _corrupt(path: str, problem: str) -> LoadFailed:
+    return _failed(path, f"is no sound model file: {problem}", "file_corrupt")
+
+
+def _unknown(path: str, problem: str) -> LoadFailed:
+    return _failed(path, problem, "engine")
+
+
+def _failed(path: str, problem: str, cause: str) -> LoadFailed:
+    shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in problem)  # names come from the file
+    return LoadFailed(f"{PurePath(path).name} {shown}", details={"cause": cause})

@@ -1,0 +1,72 @@
+"""From a schema to what apps read of it: the same keys that a row has, so that it can be registered again.
+
+Covers: the way out. Does not cover the way in (`rows`). Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, assert_never
+
+from inferd.messages.schemas import Endpoint, HubFile, ModelSchema, PackageFile
+from inferd_daemon.catalogue.sources import (
+    BuiltinSource,
+    FileSource,
+    HubSource,
+    PackageSource,
+    RemoteSource,
+    Source,
+    UrlSource,
+)
+
+if TYPE_CHECKING:
+    from inferd_daemon.catalogue.schema import Schema
+
+
+def told(schema: Schema, origin: str = "") -> ModelSchema:
+    """Return what an app sees; `origin`: whose row it is."""
+    return _with_source(
+        ModelSchema(
+            id=str(schema.id),
+            name=schema.name,
+            engine=schema.engine,
+            engine_options=dict(schema.engine_options) or None,
+            family=schema.family,
+            version=schema.version,
+            upstream_family=schema.upstream_family,
+            capabilities=schema.capabilities,
+            context_tokens=schema.context_tokens,
+            output_limit_tokens=schema.output_limit_tokens,
+            parameters=schema.parameters,
+            quantization=schema.quantization,
+            size_bytes=schema.size_bytes,
+            supported_parameters=schema.supported_parameters,
+            performance=schema.performance,
+            cost=schema.cost,
+            benchmarks=dict(schema.benchmarks) or None,
+            tags=schema.tags,
+            license=schema.license,
+            trust=schema.trust,
+            deprecated=schema.deprecated,
+            replaced_by=None if schema.replaced_by is None else str(schema.replaced_by),
+            replaced_reason=schema.replaced_reason,
+            origin=origin,
+        ),
+        schema.source,
+    )
+
+
+def _with_source(shown: ModelSchema, source: Source) -> ModelSchema:
+    match source:
+        case FileSource(path, sha256):
+            return replace(shown, file=path, sha256=sha256)
+        case PackageSource():
+            return replace(shown, package=PackageFile(**asdict(source)))
+        case HubSource():
+            return replace(shown, hub=HubFile(**asdict(source)))
+        case RemoteSource():
+            return replace(shown, remote=Endpoint(**asdict(source)))
+        case UrlSource() | BuiltinSource():
+            return shown
+        case _:
+            assert_never(source)

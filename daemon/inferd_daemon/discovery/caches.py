@@ -1,0 +1,108 @@
+"""Model files that Ollama and LM Studio have fetched, as schemas that read them where they are.
+
+Covers: finding GGUF files by manifests and names. Nothing is written, copied or deleted, and of a file only its first four
+bytes are read. Does not cover what is in it: that is checked when the model is loaded. Blocks for a walk over folders.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from inferd.messages.schemas import ModelSchema
+from inferd_daemon.catalogue.names import ModelId
+from inferd_daemon.discovery.naming import named, quantization
+
+MAX_FILES: Final = 1_000
+"""Looked at in one folder: nobody has more models."""
+MAX_DEPTH: Final = 5
+"""Below a folder of models: HOST/NAMESPACE/MODEL/TAG, or PUBLISHER/REPOSITORY/FILE."""
+MAX_MANIFEST_BYTES: Final = 2**20
+"""A manifest has about 1 kB."""
+
+_MODEL_LAYER: Final = "application/vnd.ollama.image.model"
+_DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
+_LATER_PART: Final = re.compile(r"-(?!00001)\d{5}-of-\d{5}$")
+"""Of a model in several files llama.cpp is given the first."""
+_MAGIC: Final = b"GGUF"
+
+
+def ollama(folders: Iterable[Path]) -> Iterator[ModelSchema]:
+    """Yield a schema for each model of Ollama whose GGUF file is below one of these folders."""
+    for folder in folders:
+        for manifest in _files(folder / "manifests"):
+            *path, tag = ("", *_called(manifest.relative_to(folder / "manifests").parts))
+            blob, called = _blob_of(manifest, folder / "blobs"), "/".join(filter(None, path))
+            model = named("ollama", called, tag)
+            if blob is not None and model is not None:
+                yield from _schema(model, blob, f"{called}:{tag}")
+
+
+def lm_studio(folders: Iterable[Path]) -> Iterator[ModelSchema]:
+    """Yield a schema for each GGUF model below one of LM Studio's folders; projectors are no models."""
+    for folder in folders:
+        for file in _files(folder):
+            if file.suffix.lower() != ".gguf" or "mmproj" in file.name.lower() or _LATER_PART.search(file.stem):
+                continue
+            parents = file.relative_to(folder).parts[:-1]
+            model = named("lmstudio", "/".join(parents) or file.stem, file.stem if parents else "default")
+            if model is not None:
+                yield from _schema(model, file, file.stem)
+
+
+def _schema(model: ModelId, file: Path, called: str) -> Iterator[ModelSchema]:
+    path = str(file)
+    try:
+        with file.open("rb") as opened:
+            is_gguf = opened.read(len(_MAGIC)) == _MAGIC
+            size_bytes = os.fstat(opened.fileno()).st_size
+    except OSError:
+        return
+    if is_gguf and path.isprintable():  # a name in no known encoding could not be written down
+        kind = quantization(called)
+        yield ModelSchema(
+            id=str(model), name=called, engine="llama_cpp", file=path, quantization=kind, size_bytes=size_bytes
+        )
+
+
+def _called(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what Ollama calls a model: without its own registry and its own library in front."""
+    shown = parts[1:] if parts and parts[0].startswith("registry.") else parts
+    return shown[1:] if shown and shown[0] == "library" else shown
+
+
+def _blob_of(manifest: Path, blobs: Path) -> Path | None:
+    """Return where the weights of a manifest are; None if it is damaged or names none."""
+    try:
+        with manifest.open("rb") as file:
+            said = json.loads(file.read(MAX_MANIFEST_BYTES))
+        digests = [layer["digest"] for layer in said["layers"] if layer["mediaType"] == _MODEL_LAYER]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    found = _DIGEST.fullmatch(digests[0]) if digests and isinstance(digests[0], str) else None
+    return blobs / f"sha256-{found[1]}" if found else None
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield regular files below a folder, in order; links to folders are not followed, for they can be circles."""
+    left = MAX_FILES
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        if len(Path(place).relative_to(folder).parts) >= MAX_DEPTH:
+            folders.clear()
+        for name in sorted(names):
+            file = Path(place, name)
+            if left and _is_file(file):
+                left -= 1
+                yield file
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False

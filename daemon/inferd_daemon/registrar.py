@@ -1,0 +1,282 @@
+"""Answers about the list of models itself: schemas, registering, removing, what else there is on this machine.
+
+Covers: one method per operation, each of which ends its request; what a changed list means for models that run. Does not
+cover what the list is (`registry`) nor looking around the machine (`discovery`). Runs in the loop; files are written,
+deleted and looked for in worker threads. A removal, once begun, goes on when the app that asked for it leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Final
+
+from inferd import wire
+from inferd.errors import InferenceError, InvalidRequest, ResourceBlocked
+from inferd.messages.events import (
+    Discovered,
+    Error,
+    Registered,
+    Removed,
+    SchemaList,
+    Terminal,
+    Unregistered,
+    UpgradeList,
+)
+from inferd.messages.operations import Discover, ListSchemas, ListUpgrades, Register, Remove, Unregister
+from inferd_daemon import memory
+from inferd_daemon.catalogue import ModelId, Schema, told, upgrades
+from inferd_daemon.lifecycle import FilesChanged, State, UnloadWanted, View
+from inferd_daemon.refusal import own_fault, refusal
+from inferd_daemon.requests import as_event
+from inferd_daemon.telemetry import report
+
+if TYPE_CHECKING:
+    from inferd.messages.schemas import ModelSchema
+    from inferd_daemon.fleet import Fleet
+    from inferd_daemon.registry import Registry
+    from inferd_daemon.requests import Requests
+    from inferd_daemon.store import Store
+    from inferd_daemon.work import Work
+
+Operation = ListSchemas | Register | Unregister | Remove | Discover | ListUpgrades
+"""What is answered here."""
+
+HERE: Final = frozenset({State.STORED, State.LOADING, State.READY, State.DRAINING, State.BACKOFF})
+"""States in which a model is installed: its bytes are on this disk."""
+
+_TOLD_ONLY: Final = ("id", "origin")
+"""Fields of a schema on the wire that are no keys of a row."""
+
+
+class Registrar:
+    """Keeps the list and what runs in step."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        fleet: Fleet,
+        requests: Requests,
+        store: Store,
+        tasks: asyncio.TaskGroup,
+        discover: Callable[[], Discovered],
+    ) -> None:
+        """`discover()`: look around the machine; blocks for seconds at most."""
+        self._registry = registry
+        self._fleet = fleet
+        self._requests = requests
+        self._store = store
+        self._tasks = tasks
+        self._discover = discover
+        self._writing = asyncio.Lock()
+        """Two changes of the file must not be made of the same rows before."""
+        self._removing: dict[ModelId, Schema] = {}
+        """Models whose file goes as soon as their process has."""
+
+    # --- requests
+
+    def answer(self, work: Work) -> None:
+        """Serve one request: one of `Operation`."""
+        try:
+            self._answer(work)
+        except InferenceError as refused:
+            self._requests.conclude(work.stream, as_event(refused))
+
+    def _answer(self, work: Work) -> None:
+        match work.operation:
+            case ListSchemas():
+                self._requests.conclude(work.stream, self._schemas())
+            case ListUpgrades():
+                self._requests.conclude(work.stream, self._upgrades())
+            case Register(schema):
+                self._begin(work, self._register(schema))
+            case Unregister(name):
+                self._begin(work, self._unregister(work, name))
+            case Remove(name):
+                self._remove(work, self._registry.find(name))
+            case Discover():
+                self._begin(work, asyncio.to_thread(self._discover))
+            case _:
+                raise AssertionError("the desk or an actor serves this")
+
+    def _begin(self, work: Work, making: Coroutine[None, None, Terminal | None]) -> None:
+        """Answer with what `making` returns, None: not yet."""
+
+        async def run() -> None:
+            event: Terminal | None
+            try:
+                event = await making
+            except InferenceError as refused:
+                event = as_event(refused)
+            except Exception as bug:  # noqa: BLE001 - in a task of the root group it would end the daemon
+                report(bug, work.request.op)
+                event = own_fault(bug)
+            if event is not None:
+                self._requests.conclude(work.stream, event)
+
+        self._tasks.create_task(run(), name=f"answer {work.trace_id}")
+
+    def _schemas(self) -> SchemaList:
+        registry = self._registry
+        shown = tuple(told(schema, registry.origin(schema.id)) for schema in registry.schemas)
+        return SchemaList(shown, tuple(problem[:4096] for problem in registry.problems))
+
+    def _upgrades(self) -> UpgradeList:
+        now_s = time.monotonic()
+        schemas = self._registry.schemas
+        installed = frozenset(one.id for one in schemas if self._fleet.lifecycle.view(one.id, now_s).state in HERE)
+        return UpgradeList(upgrades(schemas, installed, memory.total_bytes()))
+
+    # --- registered rows
+
+    async def _register(self, schema: ModelSchema) -> Registered:
+        table = _row(schema)
+        async with self._writing:
+            self.look()
+            made = self._registry.checked(schema.id, table)
+            name = str(made.id)
+            if self._registry.row_of(name) == table:
+                return Registered(name, "unchanged")
+            is_new = self._registry.row_of(name) is None and not self._registry.is_below(name)
+            await self._write(name, table)
+        return Registered(name, "added" if is_new else "replaced", self._hint(made))
+
+    async def _unregister(self, work: Work, name: str) -> Unregistered | None:
+        async with self._writing:
+            self.look()
+            key = name if self._registry.row_of(name) is not None else str(self._registry.find(name).id)
+            if self._registry.row_of(key) is None:
+                raise self._not_registered(key)
+            restored = self._registry.is_below(key)
+            await self._write(key, None)
+        work.about = self._registry.leaving(key)
+        if work.about is not None:
+            return None  # `announced` answers when its process has ended
+        return Unregistered(key, restored)
+
+    def _not_registered(self, key: str) -> InvalidRequest:
+        place = self._registry.origin(ModelId.parse(key))
+        where = "the curated list, which comes with inferd" if place == "curated" else "the config: take it out there"
+        return InvalidRequest(f"name: {key} was not registered; it stands in {where}", details={"field": "name"})
+
+    async def _write(self, name: str, table: dict[str, object] | None) -> None:
+        rows = self._registry.with_row(name, table)
+        try:
+            await asyncio.to_thread(self._registry.write, rows)
+        except OSError as failed:
+            raise InferenceError(f"the registered models cannot be written: {failed}") from None
+        self.look()
+
+    def _hint(self, schema: Schema) -> str:
+        """Return what has to happen before a row has its full effect."""
+        view = self._fleet.lifecycle.view(schema.id, time.monotonic())
+        if not schema.is_served:
+            return f"this version has no engine {schema.engine}: the model can be listed and not asked yet"
+        if view.life:
+            return f"its process keeps the settings that it was loaded with: `inferd stop {schema.id}` ends it"
+        if view.state is State.ABSENT and not schema.is_owned:
+            return "its file is not there, or is not the one that its sha256 says: `inferd pull` looks again"
+        return ""
+
+    def look(self) -> None:
+        """Put the file of registered rows in force if it has changed. Called with every arrival: microseconds if not."""
+        change = self._registry.reload()
+        now_s = time.monotonic()
+        for schema in change.changed:
+            self._fleet.step(FilesChanged(schema.id, self._is_here(schema)), now_s)
+        for schema in change.left:
+            self._drain(schema, now_s)
+
+    # --- removing
+
+    def _remove(self, work: Work, schema: Schema) -> None:
+        now_s = time.monotonic()
+        if not schema.is_owned:
+            self._requests.conclude(work.stream, Removed(str(schema.id), 0, note=_why_kept(schema)))
+            return
+        if self._fleet.lifecycle.view(schema.id, now_s).state is State.PULLING:
+            text = f"{schema.id} is being fetched: remove it when that has ended"
+            raise ResourceBlocked(text, details={"model": str(schema.id), "cause": "pulling"})
+        work.about = schema.id
+        self._removing[schema.id] = schema
+        self._drain(schema, now_s)
+
+    def _drain(self, schema: Schema, now_s: float) -> None:
+        """Have what runs on a model end, and what waits for it be refused: without its file there is no next life."""
+        self._fleet.step(FilesChanged(schema.id, stored=False), now_s)
+        self._fleet.step(UnloadWanted(schema.id), now_s)
+
+    def announced(self, view: View) -> None:
+        """Go on with what waited for the end of this model's process."""
+        if view.life or view.state is State.PULLING:
+            return
+        removed = self._removing.pop(view.model, None)
+        if removed is not None:
+            self._tasks.create_task(self._delete(removed), name=f"remove {view.model}")
+        if self._registry.let_go(view.model):
+            self._conclude_all(view.model, Unregister, Unregistered(str(view.model), restored=False))
+
+    async def _delete(self, schema: Schema) -> None:
+        event: Terminal
+        try:
+            event = await self._deleted(schema)
+        except Exception as bug:  # noqa: BLE001 - in a task of the root group it would end the daemon
+            report(bug, wire.tag(Remove))
+            event = own_fault(bug)
+        self._conclude_all(schema.id, Remove, event)
+
+    async def _deleted(self, schema: Schema) -> Removed | Error:
+        freed_bytes, problem = 0, ""
+        try:
+            freed_bytes = await asyncio.to_thread(self._store.remove, schema)
+        except OSError as failed:
+            problem = str(failed)
+        also = await self._take_stock(schema.id)  # after a failure, too: the file may be there still
+        if problem:
+            return refusal(InferenceError, f"the file of {schema.id} cannot be deleted: {problem}")
+        return Removed(str(schema.id), freed_bytes, also, "" if freed_bytes else "it was not stored")
+
+    async def _take_stock(self, model: ModelId) -> tuple[str, ...]:
+        """Tell `lifecycle` which files are gone; return the other models that lost theirs: two can share one file."""
+        now_s = time.monotonic()
+        stored = [
+            one
+            for one in self._registry.schemas
+            if one.is_owned and (one.id == model or self._fleet.lifecycle.view(one.id, now_s).state in HERE)
+        ]
+        here = await asyncio.to_thread(lambda: [self._is_here(one) for one in stored])
+        for one, is_here in zip(stored, here, strict=True):
+            self._fleet.step(FilesChanged(one.id, is_here), time.monotonic())
+        lost = (one.id for one, is_here in zip(stored, here, strict=True) if not is_here)
+        return tuple(str(one) for one in lost if one != model)
+
+    def _is_here(self, schema: Schema) -> bool:
+        try:
+            return self._store.has(schema)
+        except OSError:  # it may not be looked at: whoever wants it is told so when it is loaded
+            return False
+
+    def _conclude_all(self, model: ModelId, kind: type[Remove | Unregister], event: Terminal) -> None:
+        for work in self._requests.work:
+            if work.about == model and isinstance(work.operation, kind):
+                self._requests.conclude(work.stream, event)
+
+
+def _row(schema: ModelSchema) -> dict[str, object]:
+    """Return a schema as its row will be read from the file: what it says, in JSON's types."""
+    said = {key: value for key, value in wire.fields_of(schema).items() if key not in _TOLD_ONLY}
+    row: dict[str, object] = json.loads(json.dumps(said))
+    return row
+
+
+def _why_kept(schema: Schema) -> str:
+    if schema.engine == "remote":
+        return "it runs elsewhere and has no file here"
+    if schema.engine == "echo":
+        return "it needs no file"
+    return (
+        "its file is not inferd's own and stays where it is; `inferd unregister` takes a registered model off the list"
+    )
