@@ -35,7 +35,7 @@ from inferd_daemon.foresight import Foresight
 from inferd_daemon.gauge import Gauge
 from inferd_daemon.headers import Headers
 from inferd_daemon.ids import Life
-from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Terms
+from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Pinned, Terms
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
 from inferd_daemon.memory import Machine
 from inferd_daemon.peaks import Peaks
@@ -67,10 +67,13 @@ PEAKS_NAME: Final = "memory.sqlite3"
 
 
 def ledger_of(settings: config.Settings, catalogue: Models) -> Ledger:
-    """Return an empty ledger on the configured terms. Raises ModelNotFound for a keep-alive of no model."""
+    """Return an empty ledger on the configured terms. Raises ModelNotFound for a keep-alive or a pin of no model."""
     memory = settings.memory
     keep = {catalogue.find(name).id: keep_s for name, keep_s in memory.keep_alive.items()}
-    return Ledger({RAM: Terms(memory.budget_bytes, memory.reserve_bytes)}, KeepAlive(memory.keep_alive_s, keep))
+    ledger = Ledger({RAM: Terms(memory.budget_bytes, memory.reserve_bytes)}, KeepAlive(memory.keep_alive_s, keep))
+    for name in memory.pinned:
+        ledger.step(Pinned(catalogue.find(name).id, is_pinned=True), time.monotonic())
+    return ledger
 
 
 async def serve(settings: config.Settings, catalogue: Catalogue) -> None:

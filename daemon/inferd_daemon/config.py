@@ -62,6 +62,8 @@ class Memory(_Section):
     """After this long without use a model is unloaded."""
     keep_alive: Mapping[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """The same for single models, by name."""
+    pinned: tuple[str, ...] = Field(default=(), strict=False)
+    """Models that, once loaded, never leave for another's memory or for want of use."""
 
 
 Port = Annotated[int, Field(ge=0, le=65_535)]

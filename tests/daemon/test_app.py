@@ -14,6 +14,7 @@ from inferd import AsyncClient, address
 from inferd_daemon import app, config
 from inferd_daemon.catalogue import curated
 from inferd_daemon.cluster import Cluster
+from inferd_daemon.ledger import RAM, Asked, Evict, Loaded, Rested, Room, RoomRead, Ticked
 from inferd_daemon.runtime import Occupied, taken
 
 PATIENCE_S = 20.0
@@ -100,3 +101,38 @@ def test_a_keeper_that_cannot_be_started_does_not_end_the_daemon(place: Path) ->
         await asyncio.wait_for(running, PATIENCE_S)
 
     asyncio.run(live())
+
+
+def test_the_settings_of_memory_become_the_ledgers_terms(place: Path) -> None:
+    memory = config.Memory(budget_bytes=5_000, reserve_bytes=100, keep_alive_s=60.0, keep_alive={"smollm2": 5.0})
+    catalogue = curated()
+    ledger = app.ledger_of(_settings(place, memory=memory), catalogue)
+    ledger.step(RoomRead(RAM, Room(20_000, 20_000, 0)), 0.0)
+    for model in (catalogue.starter.id, catalogue.find("echo").id):
+        ledger.step(Asked(model, 2_500, "app", 1, 1.0), 0.0)
+        ledger.step(Loaded(model, 1.0), 0.0)
+        ledger.step(Rested(model), 0.0)
+    assert len(ledger.accounts.holdings) == 2
+    assert ledger.step(Ticked(), 5.0) == [Evict(catalogue.starter.id)]
+    assert ledger.next_timer_s() == 60.0
+
+
+def test_a_pinned_model_stays(place: Path) -> None:
+    memory = config.Memory(keep_alive_s=5.0, pinned=("smollm2",))
+    catalogue = curated()
+    ledger = app.ledger_of(_settings(place, memory=memory), catalogue)
+    model = catalogue.starter.id
+    for event in (
+        RoomRead(RAM, Room(2**40, 2**40, 0)),
+        Asked(model, 5, "app", 1, 1.0),
+        Loaded(model, 1.0),
+        Rested(model),
+    ):
+        ledger.step(event, 0.0)
+    assert ledger.step(Ticked(), 1_000.0) == []
+
+
+@pytest.mark.parametrize("memory", [config.Memory(keep_alive={"smollm": 5.0}), config.Memory(pinned=("smollm",))])
+def test_a_keep_alive_or_pin_of_no_model_is_an_error_with_near_matches(place: Path, memory: config.Memory) -> None:
+    with pytest.raises(inferd.ModelNotFound, match="smollm2"):
+        app.ledger_of(_settings(place, memory=memory), curated())

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from inferd_daemon import ledger as lg
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ledger.holding import AGING_S, LEAST_TURN_S, PATIENCE_S
-from inferd_daemon.ledger.machine import LONG_IDLE_S, SQUEEZED_S
+from inferd_daemon.ledger.leaving import LONG_IDLE_S
+from inferd_daemon.ledger.machine import SQUEEZED_S
 from inferd_daemon.ledger.room import HARD_MARK
 from inferd_daemon.ledger.story import MAX_RECORDS
 from inferd_daemon.ledger.verdict import Books, Fits, FitsAfter, Squeezed, TooLarge, Waits, judge

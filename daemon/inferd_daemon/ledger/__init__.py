@@ -1,9 +1,10 @@
 """Who may use how much memory: reservations before loads, who leaves for whom, and why. Pure.
 
 Feed `Ledger.step` what happened and carry out what it returns, in order. The same events at the same times give the same
-commands. `events`: in. `commands`: out. `machine`: what events do. `verdict`: one load's fate. `victims`: the cheapest set
-that leaves. `habits`: chance of use. `accounts`, `holding`: the books. `room`: limits. `estimate`: a first guess. `story`,
-`words`: what is told of decisions. See also: `lifecycle` (processes), `steward` (the effects), `memory` (readings).
+commands. `events`: in. `commands`: out. `machine`: what events do. `verdict`: one load's fate. `leaving`: who could leave.
+`victims`: the cheapest set that does. `habits`: chance of use. `accounts`, `holding`: the books. `room`: limits.
+`estimate`: a first guess. `story`, `words`: what is told of decisions.
+See also: `lifecycle` (processes), `steward` (the effects), `memory` (readings).
 """
 
 from inferd_daemon.ledger.commands import Command, Evict, Grant, Refuse, ShowWait
@@ -22,7 +23,8 @@ from inferd_daemon.ledger.events import (
     Used,
 )
 from inferd_daemon.ledger.holding import NEVER_S, Holding, Phase
-from inferd_daemon.ledger.machine import KEEP_ALIVE_S, KeepAlive, Ledger
+from inferd_daemon.ledger.leaving import KEEP_ALIVE_S, KeepAlive
+from inferd_daemon.ledger.machine import Ledger
 from inferd_daemon.ledger.room import RAM, Device, Room, Terms
 from inferd_daemon.ledger.story import Decision
 

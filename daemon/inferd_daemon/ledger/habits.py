@@ -46,10 +46,9 @@ class Habit:
 
     def chance(self, now_s: float) -> float:
         """Return the chance of a use within `SOON_S`: that the spell goes on, or that another begins."""
-        goes_on: float = 0.5 ** ((now_s - self.used_s) / SPELL_HALF_LIFE_S)
+        goes_on = math.exp2(-(now_s - self.used_s) / SPELL_HALF_LIFE_S)
         rate = math.log(2) / COUNT_HALF_LIFE_S * self._spells(now_s)
         return 1.0 - (1.0 - goes_on) * math.exp(-SOON_S * rate)
 
     def _spells(self, now_s: float) -> float:
-        left: float = 0.5 ** ((now_s - self.began_s) / COUNT_HALF_LIFE_S)
-        return self.spells * left
+        return self.spells * math.exp2(-(now_s - self.began_s) / COUNT_HALF_LIFE_S)

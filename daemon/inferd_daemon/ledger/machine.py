@@ -1,7 +1,7 @@
 """The decisions about memory: one event in, commands out.
 
-Covers: the books, the line of waiting loads, who leaves and when. Does not cover one load's verdict (`verdict`), choosing
-among models (`victims`) nor processes (`lifecycle`). Pure.
+Covers: what each event does to the books, and carrying out verdicts. Does not cover one load's verdict (`verdict`), who could
+leave (`leaving`), choosing among them (`victims`) nor processes (`lifecycle`). Pure.
 
 Rules it keeps:
 1. A load is granted only if all that is held and its own need stay within the limit. What is held counts from the grant until
@@ -15,63 +15,37 @@ Rules it keeps:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Final, assert_never
 
-from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ledger import commands, events, words
 from inferd_daemon.ledger.accounts import Accounts
-from inferd_daemon.ledger.habits import Habit
 from inferd_daemon.ledger.holding import AGING_S, NEVER_S, Holding, Phase, Waiting
+from inferd_daemon.ledger.leaving import Cost, Farewell, KeepAlive, Leaving
 from inferd_daemon.ledger.room import Device, Terms
 from inferd_daemon.ledger.story import Decision, Kind, Story
 from inferd_daemon.ledger.verdict import Books, Fits, FitsAfter, Squeezed, TooLarge, judge
-from inferd_daemon.ledger.victims import Candidate, cheapest
-
-KEEP_ALIVE_S: Final = 900.0
-"""Idle models leave after a quarter of an hour: three times what Ollama grants, since whoever wants the memory gets it."""
-
-LONG_IDLE_S: Final = 60.0
-"""Past the soft mark whoever has been idle for longer leaves."""
+from inferd_daemon.ledger.victims import Candidate
 
 SQUEEZED_S: Final = 10.0
 """How long a load waits for other programs to give memory back before it is refused: peaks of theirs often end in that time."""
 
-YIELD_COST_S: Final = 5.0
-"""What a model in use costs beyond its load: others wait for it."""
 
-Cost = Callable[[Accounts, Holding, float], float]
-"""`cost(accounts, holding, now_s)`: seconds to be expected of this model's leaving."""
 FREES_NOTHING: Final = (events.Loaded, events.Used, events.Left, events.Measured)
 """Events after which no more fits than before."""
 AboutHolding = events.Loaded | events.Used | events.Rested | events.Left | events.Measured
-
-
-@dataclass(frozen=True, slots=True)
-class KeepAlive:
-    """How long models stay when nobody uses them; `NEVER_S`: for ever."""
-
-    default_s: float = KEEP_ALIVE_S
-    by_model: Mapping[ModelId, float] = field(default_factory=dict)
-
-    def of(self, model: ModelId) -> float:
-        """Return the seconds for this model."""
-        return self.by_model.get(model, self.default_s)
 
 
 class Ledger:
     """All memories. `step` is the only way to change anything; one caller, never at the same time."""
 
     def __init__(self, terms: Mapping[Device, Terms], keep: KeepAlive, *, cost: Cost | None = None) -> None:
-        """`cost`: what a model's leaving costs; None: its chance of use soon times its time to load."""
-        self._keep = keep
-        self._cost = cost or self._expected_s
-        self._habits: dict[ModelId, Habit] = {}
+        """`cost`: see `Leaving`; another than the usual one is for comparisons."""
         self._count = 0
         self._now_s = self._settled_s = 0.0
         self._commands: list[commands.Command] = []
         self.accounts = Accounts(terms)
+        self._leaving = Leaving(self.accounts, keep, cost)
         self.story = Story()
 
     def step(self, event: events.Event, now_s: float) -> list[commands.Command]:
@@ -82,7 +56,7 @@ class Ledger:
         if isinstance(event, FREES_NOTHING):  # told at every dispatch: nothing is decided in the midst of serving
             return self._commands
         self._settled_s = now_s
-        self._expire()
+        self._evict_all(self._leaving.expired(now_s))
         for device in sorted({load.device for load in self.accounts.waiting.values()} & self.accounts.rooms.keys()):
             self._settle(device)
         return self._commands
@@ -90,7 +64,7 @@ class Ledger:
     def next_timer_s(self) -> float | None:
         """Return when `Ticked` is due; None: nothing waits for time to pass."""
         holdings = self.accounts.holdings.values()
-        due = [self._idle_until_s(one) for one in holdings]
+        due = [self._leaving.idle_until_s(one) for one in holdings]
         for load in self.accounts.waiting.values():
             aged_s = load.asked_s + AGING_S * (int((self._settled_s - load.asked_s) / AGING_S) + 1)
             due += [load.patient_until_s, load.asked_s + SQUEEZED_S, aged_s]
@@ -105,7 +79,8 @@ class Ledger:
         match event:
             case events.RoomRead(device, room):
                 accounts.rooms[device] = room
-                self._relieve(device)
+                self._evict_all(self._leaving.over_limit(device, self._now_s))
+                self._evict_all(self._leaving.over_soft_mark(device, self._now_s))
             case events.Asked():
                 self._asked(event)
             case events.Released(model):
@@ -147,7 +122,7 @@ class Ledger:
                 if holding.phase is Phase.LOADING:
                     holding.load_s, holding.phase = load_s, Phase.BUSY
             case events.Used(model):
-                self._habits.setdefault(model, Habit()).use(self._now_s)
+                self._leaving.used(model, self._now_s)
                 if holding.phase is not Phase.LEAVING:
                     holding.phase, holding.idle_since_s = Phase.BUSY, NEVER_S
             case events.Rested():
@@ -160,60 +135,17 @@ class Ledger:
             case _:
                 assert_never(event)
 
-    # --- who leaves without being asked for
+    # --- who leaves
 
-    def _idle_until_s(self, holding: Holding) -> float:
-        if holding.phase is not Phase.IDLE or holding.model in self.accounts.pinned:
-            return NEVER_S
-        return holding.idle_since_s + self._keep.of(holding.model)
-
-    def _expire(self) -> None:
-        for holding in self.accounts.holdings.values():
-            if self._now_s >= self._idle_until_s(holding):
-                self._evict(holding, words.idle(self._now_s - holding.idle_since_s, self._keep.of(holding.model)))
-
-    def _relieve(self, device: Device) -> None:
-        """Have idle models leave because the machine runs short, whoever it is that took the memory."""
-        terms, room = self.accounts.terms[device], self.accounts.rooms[device]
-        self._shrink(device, terms.limit_bytes(room), 0.0, "hard")
-        self._shrink(device, terms.soft_bytes(room), LONG_IDLE_S, "soft")
-
-    def _shrink(self, device: Device, mark_bytes: int, least_idle_s: float, mark: str) -> None:
-        staying_bytes = self.accounts.held_bytes(device) - self.accounts.leaving_bytes(device)
-        if staying_bytes <= mark_bytes:
-            return
-        since_s = self._now_s - least_idle_s
-        holdings = self.accounts.holdings
-        idle = [one for one in self._idle(device) if holdings[one.model].idle_since_s <= since_s]
-        victims = cheapest(idle, staying_bytes - mark_bytes)
-        for one in idle if victims is None else victims:
-            self._evict(holdings[one.model], words.pressed(mark, staying_bytes, mark_bytes))
+    def _evict_all(self, farewells: Sequence[Farewell]) -> None:
+        for one in farewells:
+            self._evict(one.holding, one.rule)
 
     def _evict(self, holding: Holding, rule: str, app: str = "") -> None:
         held_bytes = self.accounts.held_bytes(holding.device)
         self._note("eviction", holding, app, holding.held_bytes, held_bytes - holding.held_bytes, rule)
         holding.phase, holding.idle_since_s = Phase.LEAVING, NEVER_S
         self._commands.append(commands.Evict(holding.model))
-
-    def _idle(self, device: Device) -> list[Candidate]:
-        return self._candidates(self.accounts.on(device, Phase.IDLE))
-
-    def _yielding(self, load: Waiting) -> list[Candidate]:
-        """Return the models in use that had their turn, unless the load is to be patient yet."""
-        if self._now_s < load.patient_until_s:
-            return []
-        busy = self.accounts.on(load.device, Phase.BUSY)
-        return self._candidates([one for one in busy if one.turn_ends_s(load.load_s) <= self._now_s])
-
-    def _candidates(self, holdings: list[Holding]) -> list[Candidate]:
-        free = [one for one in holdings if one.model not in self.accounts.pinned]
-        return [Candidate(one.model, one.held_bytes, self._cost(self.accounts, one, self._now_s)) for one in free]
-
-    def _expected_s(self, _accounts: Accounts, holding: Holding, now_s: float) -> float:
-        if holding.phase is Phase.BUSY:
-            return holding.load_s + YIELD_COST_S
-        habit = self._habits.get(holding.model)
-        return holding.load_s * habit.chance(now_s) if habit else 0.0
 
     # --- waiting loads
 
@@ -227,7 +159,12 @@ class Ledger:
     def _decide(self, load: Waiting, ahead: list[Waiting]) -> bool:
         """Carry out a load's verdict; return whether it waits no more."""
         books = self.accounts.books(load, ahead, self._now_s)
-        verdict = judge(load.need_bytes, books, self._idle(load.device), self._yielding(load))
+        verdict = judge(
+            load.need_bytes,
+            books,
+            self._leaving.idle(load.device, self._now_s),
+            self._leaving.yielding(load, self._now_s),
+        )
         match verdict:
             case Fits():
                 self._grant(load, books)

@@ -1,0 +1,120 @@
+"""Who could leave, what that would cost, and who is to leave without being asked for.
+
+Covers: idle models past their keep-alive, models that leave because memory runs short, candidates for a load. Does not cover
+choosing among candidates (`victims`) nor telling anybody to leave (`machine`). Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from inferd_daemon.catalogue.names import ModelId
+from inferd_daemon.ledger import words
+from inferd_daemon.ledger.accounts import Accounts
+from inferd_daemon.ledger.habits import Habit
+from inferd_daemon.ledger.holding import NEVER_S, Holding, Phase, Waiting
+from inferd_daemon.ledger.room import Device
+from inferd_daemon.ledger.victims import Candidate, cheapest
+
+KEEP_ALIVE_S: Final = 900.0
+"""Idle models leave after a quarter of an hour: three times what Ollama grants, since whoever wants the memory gets it."""
+
+LONG_IDLE_S: Final = 60.0
+"""Past the soft mark whoever has been idle for longer leaves."""
+
+YIELD_COST_S: Final = 5.0
+"""What a model in use costs beyond its load: others wait for it."""
+
+EACH_LOAD_S: Final = 30.0
+"""What a load costs beside its own time: a process that ends and one that begins, a cold cache, requests that wait. Without it
+many loads of small models would be made to save one of a large one; on the traces of `make bench-memory` 10 s is too little to
+make fewer loads than LRU in each, and with more than a minute a slow load would hardly count more than a fast one."""
+
+Cost = Callable[[Accounts, Holding, float], float]
+"""`cost(accounts, holding, now_s)`: seconds to be expected of this model's leaving."""
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """A model that is to leave, and the rule that says so."""
+
+    holding: Holding
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """How long models stay when nobody uses them; `NEVER_S`: for ever."""
+
+    default_s: float = KEEP_ALIVE_S
+    by_model: Mapping[ModelId, float] = field(default_factory=dict)
+
+    def of(self, model: ModelId) -> float:
+        """Return the seconds for this model."""
+        return self.by_model.get(model, self.default_s)
+
+
+class Leaving:
+    """Reads the accounts and remembers when models were used; changes nothing."""
+
+    def __init__(self, accounts: Accounts, keep: KeepAlive, cost: Cost | None) -> None:
+        """`cost`: what a model's leaving costs; None: its chance of use soon times what a load of it costs."""
+        self._accounts = accounts
+        self._keep = keep
+        self._cost = cost or self._expected_s
+        self._habits: dict[ModelId, Habit] = {}
+
+    def used(self, model: ModelId, now_s: float) -> None:
+        """Remember a use."""
+        self._habits.setdefault(model, Habit()).use(now_s)
+
+    def idle_until_s(self, holding: Holding) -> float:
+        """Return when its keep-alive is over; never while it is in use."""
+        if holding.phase is not Phase.IDLE or holding.model in self._accounts.pinned:
+            return NEVER_S
+        return holding.idle_since_s + self._keep.of(holding.model)
+
+    def expired(self, now_s: float) -> list[Farewell]:
+        """Return the models whose keep-alive is over."""
+        over = [one for one in self._accounts.holdings.values() if now_s >= self.idle_until_s(one)]
+        return [Farewell(one, words.idle(now_s - one.idle_since_s, self._keep.of(one.model))) for one in over]
+
+    def over_limit(self, device: Device, now_s: float) -> list[Farewell]:
+        """Return the idle models that leave because the machine has less than is held, whoever took the memory."""
+        return self._over(device, self._accounts.limit_bytes(device), 0.0, "hard", now_s)
+
+    def over_soft_mark(self, device: Device, now_s: float) -> list[Farewell]:
+        """Return the long idle models that leave because the machine has little more than is held."""
+        soft_bytes = self._accounts.terms[device].soft_bytes(self._accounts.rooms[device])
+        return self._over(device, soft_bytes, LONG_IDLE_S, "soft", now_s)
+
+    def _over(self, device: Device, mark_bytes: int, least_idle_s: float, mark: str, now_s: float) -> list[Farewell]:
+        staying_bytes = self._accounts.held_bytes(device) - self._accounts.leaving_bytes(device)
+        resting = self._accounts.on(device, Phase.IDLE)
+        idle = self._candidates([one for one in resting if now_s - one.idle_since_s >= least_idle_s], now_s)
+        victims = cheapest(idle, staying_bytes - mark_bytes)
+        rule = words.pressed(mark, staying_bytes, mark_bytes)
+        return [Farewell(self._accounts.holdings[one.model], rule) for one in (idle if victims is None else victims)]
+
+    def idle(self, device: Device, now_s: float) -> list[Candidate]:
+        """Return the idle models."""
+        return self._candidates(self._accounts.on(device, Phase.IDLE), now_s)
+
+    def yielding(self, load: Waiting, now_s: float) -> list[Candidate]:
+        """Return the models in use that had their turn, unless the load is to be patient yet."""
+        if now_s < load.patient_until_s:
+            return []
+        busy = self._accounts.on(load.device, Phase.BUSY)
+        return self._candidates([one for one in busy if one.turn_ends_s(load.load_s) <= now_s], now_s)
+
+    def _candidates(self, holdings: list[Holding], now_s: float) -> list[Candidate]:
+        free = [one for one in holdings if one.model not in self._accounts.pinned]
+        return [Candidate(one.model, one.held_bytes, self._cost(self._accounts, one, now_s)) for one in free]
+
+    def _expected_s(self, _accounts: Accounts, holding: Holding, now_s: float) -> float:
+        if holding.phase is Phase.BUSY:
+            return EACH_LOAD_S + holding.load_s + YIELD_COST_S
+        habit = self._habits.get(holding.model)
+        return (EACH_LOAD_S + holding.load_s) * habit.chance(now_s) if habit else 0.0
