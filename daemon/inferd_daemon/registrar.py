@@ -24,7 +24,6 @@ from inferd.messages.events import (
     UpgradeList,
 )
 from inferd.messages.operations import Discover, ListSchemas, ListUpgrades, Register, Remove, Unregister
-from inferd_daemon import memory
 from inferd_daemon.catalogue import ModelId, Schema, told, upgrades
 from inferd_daemon.desk import HERE
 from inferd_daemon.lifecycle import FilesChanged, State, View
@@ -60,13 +59,15 @@ class Registrar:
         store: Store,
         tasks: asyncio.TaskGroup,
         discover: Callable[[], Discovered],
+        ceiling_bytes: Callable[[], int],
     ) -> None:
-        """`discover()`: look around the machine; blocks for seconds at most."""
+        """`discover()`: look around the machine; blocks for seconds at most. `ceiling_bytes()`: memory that models may have."""
         self._registry = registry
         self._fleet = fleet
         self._requests = requests
         self._tasks = tasks
         self._discover = discover
+        self._ceiling_bytes = ceiling_bytes
         self._removals = Removals(registry, fleet, requests, store, tasks)
         self._writing = asyncio.Lock()
         """Two changes of the file must not be made of the same rows before."""
@@ -123,7 +124,7 @@ class Registrar:
         now_s = time.monotonic()
         schemas = self._registry.schemas
         installed = frozenset(one.id for one in schemas if self._fleet.lifecycle.view(one.id, now_s).state in HERE)
-        return UpgradeList(upgrades(schemas, installed, memory.total_bytes()))
+        return UpgradeList(upgrades(schemas, installed, self._ceiling_bytes()))
 
     # --- registered rows
 
