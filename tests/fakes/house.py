@@ -297,6 +297,7 @@ class House:
             store=store,
             tasks=cast("asyncio.TaskGroup", self.list_tasks),
             discover=lambda: Discovered((), ()),
+            ceiling_bytes=supervisor.steward.ceiling_bytes,
         )
         for schema in self.catalogue.schemas:
             self.fleet.step(FilesChanged(schema.id, self.store.has(schema)), time.monotonic())

@@ -169,4 +169,4 @@ class Upgrade:
     size_bytes: Bytes
     """Of the new one's file; where the list has no size, as its weights and their quantization make it. 0: not known."""
     fits: bool | None
-    """Whether its weights and a tenth more fit into this machine's memory; None: its size is not known."""
+    """Whether its weights and a tenth more fit into the memory that models may have here; None: not known."""
