@@ -19,10 +19,13 @@ from inferd_actors import engines
 from inferd_daemon.catalogue import (
     FileSource,
     HubSource,
+    LmStudioSource,
     ModelId,
+    OllamaSource,
     PackageSource,
     RemoteSource,
     Schema,
+    UrlSource,
     curated,
     told,
 )
@@ -42,6 +45,9 @@ sources = st.sampled_from(
         HubSource("org/model-GGUF", "main", "a/model.gguf", 7, SHA256),
         HubSource("org/model-GGUF", "v1.0", "model.gguf"),
         PackageSource("tiny", "1.0", SHA256, 10, "tiny/x.gguf", 9, SHA256),
+        UrlSource("https://models.invalid/x.gguf", sha256=SHA256),
+        OllamaSource("hf.co/org/Model-GGUF:Q4_K_M"),
+        LmStudioSource("org/model-GGUF/model.gguf", SHA256),
     ]
 )
 some = st.builds(
