@@ -189,6 +189,7 @@ class Daemon:
             store=store,
             tasks=self._tasks,
             discover=lambda: discovery.look(_places(self._settings)),
+            ceiling_bytes=supervisor.steward.ceiling_bytes,
         )
         await self._take_stock(store)
         self._wires.start()

@@ -148,7 +148,7 @@ class Desk:
             weights_ready=view.state in HERE,
             capabilities=schema.capabilities,
             context_tokens=(capacity.context_tokens if capacity else schema.context_tokens) or 0,
-            size_bytes=schema.file_bytes,
+            size_bytes=self._size_bytes(schema),
             memory_bytes=self._meter.memory_of(view.pid) if view.pid else 0,
             engine=schema.engine,
             pid=view.pid,
@@ -183,32 +183,28 @@ class Desk:
         work.about = schema.id
         self._fleet.step(wanted(schema.id), time.monotonic())
 
-    def _watching(self, model: ModelId, kind: type[Pull | Unload]) -> list[Work]:
-        """Return the requests that wait for a model's files, or for the end of its process."""
-        return [work for work in self._requests.work if work.about == model and isinstance(work.operation, kind)]
-
     def pull_moved(self, model: ModelId, progress: PullProgress) -> None:
         """Show a download's progress to those who wait for it."""
         now_s = time.monotonic()
-        for work in self._watching(model, Pull):
+        for work in self._requests.about(model, Pull):
             work.progressed_s = now_s
             self._post([Tell(work.stream, progress)])
 
     def announced(self, view: View) -> None:
         """Answer those whose pull or unload this state completes."""
         if view.life == 0:
-            self._answer(view.model, Unload, Unloaded(str(view.model)))
+            self._requests.conclude_about(view.model, Unload, Unloaded(str(view.model)))
         if view.state not in (State.ABSENT, State.PULLING):
             schema = self._catalogue.of(view.model)
-            self._answer(view.model, Pull, Pulled(str(view.model), schema.file_bytes))
+            self._requests.conclude_about(view.model, Pull, Pulled(str(view.model), self._size_bytes(schema)))
 
     def waiters_failed(self, model: ModelId, error: Error) -> None:
         """End the pulls of a model that cannot be had."""
-        self._answer(model, Pull, error)
+        self._requests.conclude_about(model, Pull, error)
 
-    def _answer(self, model: ModelId, kind: type[Pull | Unload], event: Terminal) -> None:
-        for work in self._watching(model, kind):
-            self._requests.conclude(work.stream, event)
+    def _size_bytes(self, schema: Schema) -> int:
+        """Return the size of a model's file, 0 while it is unknown."""
+        return self._fleet.file_bytes(schema) or schema.file_bytes
 
 
 def _told(one: Decision, now_s: float) -> MemoryDecision:

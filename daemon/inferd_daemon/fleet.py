@@ -111,6 +111,10 @@ class Fleet:
         self._post([Fence(life), ToActor(KEEPER, actors.Kill(life))])
         self._audience.life_ended(life, now_s)
 
+    def file_bytes(self, schema: Schema) -> int:
+        """Return the size of a model's file on this disk, 0 if it is not here."""
+        return self._store.size_bytes(schema)
+
     def file_of(self, schema: Schema, now_s: float) -> actors.ModelFile:
         """Return a model's file, for those who read it without loading the model. Looks at its size and time.
 

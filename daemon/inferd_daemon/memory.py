@@ -41,11 +41,6 @@ def read_tree_bytes(pid: int) -> int:
     return sum(reading.pss_bytes for reading in read_processes((pid, *children_of(pid))))
 
 
-def total_bytes() -> int:
-    """Return the machine's main memory."""
-    return int(psutil.virtual_memory().total)
-
-
 def children_of(pid: int) -> tuple[int, ...]:
     """Return the living descendants of a process, none when it is gone."""
     try:

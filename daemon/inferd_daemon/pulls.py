@@ -1,7 +1,8 @@
 """Downloads: owned by the daemon, one per model, watched by any number of requests.
 
-Covers: running a pull in a worker thread, joining requests for the same model, telling progress with rate and time left.
-Does not cover files (`store`) or what a pulled model is for (`lifecycle`). A leaving app does not stop a download.
+Covers: running a pull in a worker thread, joining requests for the same model, telling progress.
+Does not cover rate and time left (`headway`), files (`store`) or what a pulled model is for (`lifecycle`). A leaving app
+does not stop a download.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
 
 from inferd.errors import InferenceError, PullFailed
 from inferd.messages.events import PullProgress
 from inferd_daemon.catalogue import ModelId
+from inferd_daemon.headway import Headway, left_s
 
 if TYPE_CHECKING:
     from inferd_daemon.catalogue import Schema
@@ -25,6 +29,10 @@ OnProgress = Callable[[ModelId, PullProgress], None]
 OnEnd = Callable[[ModelId, InferenceError | None], None]
 """In the loop; None: the files are there."""
 
+MAX_PULLS: Final = 16
+"""At the same time; further ones wait. In threads of their own: downloads take hours, and a few of them would fill the
+loop's own pool, in which everything short waits its turn."""
+
 
 class Pulls:
     """Running downloads. Every method is called in the loop; none blocks."""
@@ -34,6 +42,7 @@ class Pulls:
         self._tasks = tasks
         self._on_progress = on_progress
         self._stop = threading.Event()
+        self._threads = ThreadPoolExecutor(MAX_PULLS, "pull")
         self._running: dict[ModelId, asyncio.Task[None]] = {}
 
     def start(self, schema: Schema, on_end: OnEnd) -> None:
@@ -43,21 +52,20 @@ class Pulls:
             self._running[schema.id] = task
 
     def stop(self) -> None:
-        """End all downloads soon; what they fetched is not published, and the next pull starts anew."""
+        """End all downloads soon; nothing half-done is published, and the next pull goes on where the source allows it."""
         self._stop.set()
 
     async def _pull(self, schema: Schema, on_end: OnEnd) -> None:
         loop = asyncio.get_running_loop()
-        began_s: dict[str, float] = {}
+        headways: defaultdict[str, Headway] = defaultdict(Headway)
 
         def progressed(progress: Progress) -> None:
-            now_s = time.monotonic()
-            elapsed_s = now_s - began_s.setdefault(progress.phase, now_s)
-            loop.call_soon_threadsafe(self._on_progress, schema.id, _told(progress, elapsed_s))
+            rate_bytes_s = headways[progress.phase].moved(progress.done_bytes, time.monotonic())
+            loop.call_soon_threadsafe(self._on_progress, schema.id, _told(progress, rate_bytes_s))
 
         error: InferenceError | None = None
         try:
-            await asyncio.to_thread(self._store.pull, schema, progressed, self._stop)
+            await loop.run_in_executor(self._threads, self._store.pull, schema, progressed, self._stop)
         except InferenceError as failed:
             error = failed
         except Exception as bug:  # noqa: BLE001 - one failed download must end as one failed request
@@ -66,14 +74,11 @@ class Pulls:
         on_end(schema.id, error)
 
 
-def _told(progress: Progress, elapsed_s: float) -> PullProgress:
-    rate = progress.done_bytes / elapsed_s if elapsed_s > 0 else 0.0
-    left_bytes = max(0, progress.total_bytes - progress.done_bytes) if progress.total_bytes else None
-    left_s = left_bytes / rate if left_bytes is not None and rate > 0 else None
+def _told(progress: Progress, rate_bytes_s: float | None) -> PullProgress:
     return PullProgress(
         phase=progress.phase,
         done_bytes=progress.done_bytes,
         total_bytes=progress.total_bytes,
-        rate_bytes_s=rate,
-        left_s=left_s,
+        rate_bytes_s=rate_bytes_s,
+        left_s=left_s(progress.done_bytes, progress.total_bytes, rate_bytes_s),
     )

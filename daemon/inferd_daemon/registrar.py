@@ -1,8 +1,8 @@
 """Answers about the list of models itself: schemas, registering, removing, what else there is on this machine.
 
 Covers: one method per operation, each of which ends its request; what a changed list means for models that run. Does not
-cover what the list is (`registry`) nor looking around the machine (`discovery`). Runs in the loop; files are written,
-deleted and looked for in worker threads. A removal, once begun, goes on when the app that asked for it leaves.
+cover what the list is (`registry`), files that go (`removals`), looking around the machine (`discovery`). Runs in the loop;
+files are written and looked for in worker threads.
 """
 
 from __future__ import annotations
@@ -14,22 +14,21 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Final
 
 from inferd import wire
-from inferd.errors import InferenceError, InvalidRequest, ResourceBlocked
+from inferd.errors import InferenceError, InvalidRequest
 from inferd.messages.events import (
     Discovered,
-    Error,
     Registered,
-    Removed,
     SchemaList,
     Terminal,
     Unregistered,
     UpgradeList,
 )
 from inferd.messages.operations import Discover, ListSchemas, ListUpgrades, Register, Remove, Unregister
-from inferd_daemon import memory
 from inferd_daemon.catalogue import ModelId, Schema, told, upgrades
-from inferd_daemon.lifecycle import FilesChanged, State, UnloadWanted, View
-from inferd_daemon.refusal import own_fault, refusal
+from inferd_daemon.desk import HERE
+from inferd_daemon.lifecycle import FilesChanged, State, View
+from inferd_daemon.refusal import own_fault
+from inferd_daemon.removals import Removals
 from inferd_daemon.requests import as_event
 from inferd_daemon.telemetry import report
 
@@ -43,9 +42,6 @@ if TYPE_CHECKING:
 
 Operation = ListSchemas | Register | Unregister | Remove | Discover | ListUpgrades
 """What is answered here."""
-
-HERE: Final = frozenset({State.STORED, State.LOADING, State.READY, State.DRAINING, State.BACKOFF})
-"""States in which a model is installed: its bytes are on this disk."""
 
 _TOLD_ONLY: Final = ("id", "origin")
 """Fields of a schema on the wire that are no keys of a row."""
@@ -63,18 +59,18 @@ class Registrar:
         store: Store,
         tasks: asyncio.TaskGroup,
         discover: Callable[[], Discovered],
+        ceiling_bytes: Callable[[], int],
     ) -> None:
-        """`discover()`: look around the machine; blocks for seconds at most."""
+        """`discover()`: look around the machine; blocks for seconds at most. `ceiling_bytes()`: memory that models may have."""
         self._registry = registry
         self._fleet = fleet
         self._requests = requests
-        self._store = store
         self._tasks = tasks
         self._discover = discover
+        self._ceiling_bytes = ceiling_bytes
+        self._removals = Removals(registry, fleet, requests, store, tasks)
         self._writing = asyncio.Lock()
         """Two changes of the file must not be made of the same rows before."""
-        self._removing: dict[ModelId, Schema] = {}
-        """Models whose file goes as soon as their process has."""
 
     # --- requests
 
@@ -96,7 +92,7 @@ class Registrar:
             case Unregister(name):
                 self._begin(work, self._unregister(work, name))
             case Remove(name):
-                self._remove(work, self._registry.find(name))
+                self._removals.begin(work, self._registry.find(name))
             case Discover():
                 self._begin(work, asyncio.to_thread(self._discover))
             case _:
@@ -128,7 +124,7 @@ class Registrar:
         now_s = time.monotonic()
         schemas = self._registry.schemas
         installed = frozenset(one.id for one in schemas if self._fleet.lifecycle.view(one.id, now_s).state in HERE)
-        return UpgradeList(upgrades(schemas, installed, memory.total_bytes()))
+        return UpgradeList(upgrades(schemas, installed, self._ceiling_bytes()))
 
     # --- registered rows
 
@@ -186,83 +182,17 @@ class Registrar:
         change = self._registry.reload()
         now_s = time.monotonic()
         for schema in change.changed:
-            self._fleet.step(FilesChanged(schema.id, self._is_here(schema)), now_s)
+            self._fleet.step(FilesChanged(schema.id, self._removals.is_here(schema)), now_s)
         for schema in change.left:
-            self._drain(schema, now_s)
-
-    # --- removing
-
-    def _remove(self, work: Work, schema: Schema) -> None:
-        now_s = time.monotonic()
-        if not schema.is_owned:
-            self._requests.conclude(work.stream, Removed(str(schema.id), 0, note=_why_kept(schema)))
-            return
-        if self._fleet.lifecycle.view(schema.id, now_s).state is State.PULLING:
-            text = f"{schema.id} is being fetched: remove it when that has ended"
-            raise ResourceBlocked(text, details={"model": str(schema.id), "cause": "pulling"})
-        work.about = schema.id
-        self._removing[schema.id] = schema
-        self._drain(schema, now_s)
-
-    def _drain(self, schema: Schema, now_s: float) -> None:
-        """Have what runs on a model end, and what waits for it be refused: without its file there is no next life."""
-        self._fleet.step(FilesChanged(schema.id, stored=False), now_s)
-        self._fleet.step(UnloadWanted(schema.id), now_s)
+            self._removals.drain(schema, now_s)
 
     def announced(self, view: View) -> None:
         """Go on with what waited for the end of this model's process."""
         if view.life or view.state is State.PULLING:
             return
-        removed = self._removing.pop(view.model, None)
-        if removed is not None:
-            self._tasks.create_task(self._delete(removed), name=f"remove {view.model}")
+        self._removals.go_on(view.model)
         if self._registry.let_go(view.model):
-            self._conclude_all(view.model, Unregister, Unregistered(str(view.model), restored=False))
-
-    async def _delete(self, schema: Schema) -> None:
-        event: Terminal
-        try:
-            event = await self._deleted(schema)
-        except Exception as bug:  # noqa: BLE001 - in a task of the root group it would end the daemon
-            report(bug, wire.tag(Remove))
-            event = own_fault(bug)
-        self._conclude_all(schema.id, Remove, event)
-
-    async def _deleted(self, schema: Schema) -> Removed | Error:
-        freed_bytes, problem = 0, ""
-        try:
-            freed_bytes = await asyncio.to_thread(self._store.remove, schema)
-        except OSError as failed:
-            problem = str(failed)
-        also = await self._take_stock(schema.id)  # after a failure, too: the file may be there still
-        if problem:
-            return refusal(InferenceError, f"the file of {schema.id} cannot be deleted: {problem}")
-        return Removed(str(schema.id), freed_bytes, also, "" if freed_bytes else "it was not stored")
-
-    async def _take_stock(self, model: ModelId) -> tuple[str, ...]:
-        """Tell `lifecycle` which files are gone; return the other models that lost theirs: two can share one file."""
-        now_s = time.monotonic()
-        stored = [
-            one
-            for one in self._registry.schemas
-            if one.is_owned and (one.id == model or self._fleet.lifecycle.view(one.id, now_s).state in HERE)
-        ]
-        here = await asyncio.to_thread(lambda: [self._is_here(one) for one in stored])
-        for one, is_here in zip(stored, here, strict=True):
-            self._fleet.step(FilesChanged(one.id, is_here), time.monotonic())
-        lost = (one.id for one, is_here in zip(stored, here, strict=True) if not is_here)
-        return tuple(str(one) for one in lost if one != model)
-
-    def _is_here(self, schema: Schema) -> bool:
-        try:
-            return self._store.has(schema)
-        except OSError:  # it may not be looked at: whoever wants it is told so when it is loaded
-            return False
-
-    def _conclude_all(self, model: ModelId, kind: type[Remove | Unregister], event: Terminal) -> None:
-        for work in self._requests.work:
-            if work.about == model and isinstance(work.operation, kind):
-                self._requests.conclude(work.stream, event)
+            self._requests.conclude_about(view.model, Unregister, Unregistered(str(view.model), restored=False))
 
 
 def _row(schema: ModelSchema) -> dict[str, object]:
@@ -270,13 +200,3 @@ def _row(schema: ModelSchema) -> dict[str, object]:
     said = {key: value for key, value in wire.fields_of(schema).items() if key not in _TOLD_ONLY}
     row: dict[str, object] = json.loads(json.dumps(said))
     return row
-
-
-def _why_kept(schema: Schema) -> str:
-    if schema.engine == "remote":
-        return "it runs elsewhere and has no file here"
-    if schema.engine == "echo":
-        return "it needs no file"
-    return (
-        "its file is not inferd's own and stays where it is; `inferd unregister` takes a registered model off the list"
-    )

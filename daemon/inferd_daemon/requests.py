@@ -366,6 +366,15 @@ class Requests:
         if self._forget(stream) is not None:
             self._post([Conclude(stream, event)])
 
+    def about(self, model: ModelId, kind: type[Operation]) -> list[Work]:
+        """Return the requests of one kind that the daemon answers itself and that wait for this model."""
+        return [work for work in self.work if work.about == model and isinstance(work.operation, kind)]
+
+    def conclude_about(self, model: ModelId, kind: type[Operation], event: Terminal) -> None:
+        """End all of these requests."""
+        for work in self.about(model, kind):
+            self.conclude(work.stream, event)
+
     def broke(self, stream: int, bug: Exception, now_s: float) -> None:
         """End a request at whose arrival a bug of ours struck, unless it came as far as to an actor."""
         work = self.work.get(stream)

@@ -178,6 +178,10 @@ class Steward:
         holding = self.ledger.accounts.holdings.get(model)
         return now_s - holding.idle_since_s if holding and holding.phase is ledger.Phase.IDLE else 0.0
 
+    def ceiling_bytes(self) -> int:
+        """Return how much memory models may have at the best of times. Reads a file or two of the system."""
+        return self.ledger.accounts.terms[ledger.RAM].ceiling_bytes(self._room(()))
+
     # --- what a load needs
 
     def _shape(self, schema: Schema) -> Shape:

@@ -207,7 +207,10 @@ class Supervisor:
         self.pulls.start(schema, self._pulled)
 
     def _pulled(self, model: ModelId, error: InferenceError | None) -> None:
-        event = lifecycle.Pulled(model) if error is None else lifecycle.PullFailed(model, error.message)
+        event: lifecycle.Event = lifecycle.Pulled(model)
+        if error is not None:
+            told = error.message, error.retryable, error.retry_after_s, error.details
+            event = lifecycle.PullFailed(model, *told)
         with survived("the end of a pull"):  # in a task of the root group it would end the daemon
             self.fleet.step(event, time.monotonic())
         self._set_timer()
@@ -316,7 +319,7 @@ class Supervisor:
         return self.fleet.context_tokens(schema, now_s)
 
     def default_model(self) -> str:
-        """Return the model of requests that name none: the configured one, the only one stored, or the starter."""
+        """Return the model of requests that name none: the configured one, the only one stored that writes, or the starter."""
         if self._default_model:
             return self._default_model
         now_s = time.monotonic()
@@ -324,6 +327,8 @@ class Supervisor:
             schema
             for schema in self._catalogue.schemas
             if schema.engine != "echo"
+            and schema.is_served
+            and "generate" in schema.capabilities
             and self.fleet.lifecycle.view(schema.id, now_s).state is not lifecycle.State.ABSENT
         ]
         return str(stored[0].id if len(stored) == 1 else self._catalogue.starter_id)

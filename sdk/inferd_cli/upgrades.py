@@ -19,7 +19,7 @@ COLUMNS = (Column("FROM"), Column("TO"), Column("SIZE", right=True), Column("FIT
 def upgrades(context: typer.Context, *, as_json: AsJson = False, socket: Socket = None) -> None:
     """Show stored models for which there is a newer one.
 
-    FITS: this machine's memory is large enough for it. `inferd pull` fetches it, `inferd remove` deletes the old one.
+    FITS: the memory that models may have here is large enough. `inferd pull` fetches it, `inferd remove` deletes the old one.
     """
     with calling(context, socket, as_json=as_json) as client:
         found = tuple(client.models.upgrades())

@@ -15,8 +15,11 @@ from inferd_daemon.catalogue import (
     Catalogue,
     FileSource,
     HubSource,
+    LmStudioSource,
     ModelId,
+    OllamaSource,
     PackageSource,
+    Source,
     UrlSource,
     curated,
 )
@@ -222,7 +225,13 @@ def test_options_cannot_be_changed_behind_the_catalogues_back() -> None:
         ({"engine": "llama_cpp", "file": "relative.gguf"}, "file", "absolute"),
         ({"engine": "llama_cpp", "file": "~root/x.gguf"}, "file", "absolute"),
         ({"engine": "llama_cpp", "file": "/x", "sha256": "ABC"}, "file", "64 digits"),
-        ({"engine": "echo", "sha256": SHA256}, "sha256", "file is missing"),
+        ({"engine": "echo", "sha256": SHA256}, "sha256", "none of them is there"),
+        ({"engine": "llama_cpp", "ollama": "tiny", "sha256": SHA256}, "sha256", "none of them is there"),
+        ({"engine": "llama_cpp", "ollama": "../tiny"}, "ollama", "as `ollama list` writes it"),
+        ({"engine": "llama_cpp", "lmstudio": "tiny.gguf"}, "lmstudio", "PUBLISHER/REPOSITORY/FILE"),
+        ({"engine": "llama_cpp", "url": "ftp://a.org/x"}, "url", "http"),
+        ({"engine": "llama_cpp", "url": ""}, "url", "1"),
+        ({"engine": "llama_cpp", "url": "https://a.org/x", "ollama": "tiny"}, "url", "got both"),
         ({"engine": "echo", "context_tokens": "8192"}, "context_tokens", "expected"),
         ({"engine": "echo", "context_tokens": 8192.0}, "context_tokens", "expected"),
         ({"engine": "echo", "context_tokens": True}, "context_tokens", "expected"),
@@ -268,6 +277,19 @@ def test_a_row_with_two_sources_is_refused() -> None:
     )
     with pytest.raises(InvalidRequest, match="either file or package"):
         curated().with_rows({"me/mine:q4": {**row, "file": "/x"}})
+
+
+@pytest.mark.parametrize(
+    ("said", "source"),
+    [
+        ({"url": "https://a.org/x", "sha256": SHA256}, UrlSource("https://a.org/x", None, SHA256)),
+        ({"hub": {"repo": "a/b", "revision": "main", "file": "c"}}, HubSource("a/b", "main", "c")),
+        ({"ollama": "llama3.2:1b"}, OllamaSource("llama3.2:1b")),
+        ({"lmstudio": "a/b/c.gguf"}, LmStudioSource("a/b/c.gguf")),
+    ],
+)
+def test_a_row_may_name_any_source(said: dict[str, object], source: Source) -> None:
+    assert curated().with_rows({"me/mine:q4": {"engine": "llama_cpp", **said}}).find("mine").source == source
 
 
 def test_a_hostile_id_of_a_row_is_named_without_its_control_characters() -> None:
@@ -322,9 +344,60 @@ def test_digests_of_other_sources_are_checked_too() -> None:
         lambda: HubSource("org/model", "main", "model.gguf", sha256="x"),
         lambda: UrlSource("https://models.invalid/x.gguf", sha256="x"),
         lambda: FileSource("/x", sha256="x"),
+        lambda: LmStudioSource("a/b/c", sha256="x"),
     ):
         with pytest.raises(ValueError, match="sha256"):
             make()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "x",
+        "ftp://a.org/x",
+        "file:///etc/passwd",
+        "https://",
+        "https:///x",
+        "https://a.org:0/x",
+        "https://a.org:99999/x",
+        "https://a.org:port/x",
+        "https://[::1/x",
+        "https://a.org/x y",
+        "https://a.org/x\n",
+        "https://\u0430.org/x",
+        "https://a.org/" + "x" * 2000,
+        "HTTPS://a.org/x",
+    ],
+)
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="url: expected"):
+        UrlSource(url)
+
+
+@pytest.mark.parametrize("url", ["https://me:hunter2@a.org/x", "https://hunter2@a.org/x"])
+def test_an_address_with_a_password_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ValueError, match="password") as caught:
+        UrlSource(url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"repo": "tiny"}, "repo"),
+        ({"repo": "../tiny"}, "repo"),
+        ({"repo": "a/b/c"}, "repo"),
+        ({"revision": "a/../b"}, "revision"),
+        ({"revision": ""}, "revision"),
+        ({"file": "../x"}, "file"),
+        ({"file": "/x"}, "file"),
+        ({"file": "a\0"}, "file"),
+    ],
+)
+def test_a_hubs_names_are_checked(change: dict[str, str], field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field}: expected"):
+        HubSource(**{"repo": "a/b", "revision": "main", "file": "c/d.gguf", **change})  # type: ignore[arg-type]
 
 
 def test_a_list_with_one_id_twice_or_no_starter_is_refused() -> None:

@@ -497,6 +497,16 @@ def test_a_failed_pull_is_told_to_everyone_who_waits() -> None:
     assert story.happens(PullFailed(MODEL, "again")).did == []
 
 
+def test_a_failed_pull_tells_its_cause_and_when_to_come_back() -> None:
+    failed = PullFailed(
+        MODEL, "too many", retryable=False, retry_after_s=60.0, details={"cause": "download", "status": 429}
+    )
+    error = Story(stored=False).happens(PullWanted(MODEL), failed).failure.error
+
+    assert (error.retryable, error.retry_after_s) == (False, 60.0)
+    assert error.details == {"cause": "download", "status": 429}
+
+
 def test_a_failed_pull_of_lost_files_leaves_them_absent() -> None:
     story = Story().happens(Wanted(MODEL), Greeted(Life(1)), LoadFailed(Life(1), "file_missing", "no such file"))
     story.happens(Gone(Life(1), "exit 0"), PullWanted(MODEL), PullFailed(MODEL, "no route"))

@@ -42,6 +42,8 @@ from inferd_daemon.lifecycle import State
 
 STARTER = "huggingfacetb/smollm2-135m-instruct:q4_1"
 MINE = "me/mine:x"
+OLD = "qwen/qwen2.5-0.5b-instruct:q4_k_m"
+"""The curated list has a newer one of 638 MB."""
 ECHO = ModelSchema(MINE, engine="echo")
 SAY = Generate((Message("user", "hello"),))
 
@@ -337,16 +339,36 @@ def test_an_unknown_name_is_not_found_with_near_matches(home: House) -> None:
     refused(end, "model_not_found", STARTER)
 
 
+def test_a_stored_model_that_writes_no_text_is_nobodys_default(home: House) -> None:
+    home.supervisor._default_model = None
+    assert home.supervisor.default_model() == FILED
+    stored(home, "nomic-ai/nomic-embed-text-v1.5:q8_0")
+    assert home.supervisor.default_model() == FILED
+    stored(home)
+    assert home.supervisor.default_model() == STARTER
+
+
 # --- looking around
 
 
+@pytest.mark.parametrize(("budget_bytes", "fits"), [(2**30, True), (2**28, False)])
+def test_an_upgrade_fits_into_the_memory_that_models_may_have(budget_bytes: int, *, fits: bool) -> None:
+    with house(budget_bytes) as home:
+        home.connect()
+        home.keeper_comes()
+        home.settle()
+        stored(home, OLD)
+        end = end_of(home, ListUpgrades())
+    assert isinstance(end, UpgradeList)
+    assert [one.fits for one in end.upgrades] == [fits]
+
+
 def test_upgrades_are_about_what_is_stored(home: House) -> None:
-    old = "qwen/qwen2.5-0.5b-instruct:q4_k_m"
     assert end_of(home, ListUpgrades()) == UpgradeList(())
-    stored(home, old)
+    stored(home, OLD)
     end = end_of(home, ListUpgrades())
     assert isinstance(end, UpgradeList)
-    assert [(one.from_model, one.to_model) for one in end.upgrades] == [(old, "qwen/qwen3-0.6b:q8_0")]
+    assert [(one.from_model, one.to_model) for one in end.upgrades] == [(OLD, "qwen/qwen3-0.6b:q8_0")]
 
 
 def test_a_look_around_is_answered(home: House) -> None:

@@ -117,7 +117,7 @@ def test_the_words_of_rows_are_those_of_the_rest_of_the_house() -> None:
     ("table", "field", "problem"),
     [
         ({"engine": "remote"}, "remote", "base_url, protocol and model"),
-        ({"engine": "piper"}, "file", "or package or hub is required"),
+        ({"engine": "piper"}, "file", "or one of package, hub, url"),
         ({"engine": "remote", "file": "/x"}, "engine", "does not go with"),
         ({"engine": "piper", "remote": {"base_url": "http://h", "protocol": "openai", "model": "m"}}, "engine", "go"),
         ({"engine": "remote", "remote": {"base_url": "ftp://h", "protocol": "openai", "model": "m"}}, "remote", "http"),

@@ -43,6 +43,8 @@ def test_without_a_size_nobody_knows_whether_it_fits() -> None:
     bare = BASE.with_rows({NEW: {"quantization": "secret"}})
     (one,) = upgrades(bare.schemas, ids(OLD), 8 * GB)
     assert (one.size_bytes, one.fits) == (0, None)
+    (one,) = upgrades(BASE.schemas, ids(OLD), 0)
+    assert (one.size_bytes, one.fits) == (2_125_000_000, None)
 
 
 def test_what_is_not_installed_or_has_its_newer_one_already_is_left_out() -> None:

@@ -110,6 +110,10 @@ class FakeStore:
             raise LoadFailed(f"{schema.id} is gone")
         return Path(schema.source.path) if isinstance(schema.source, FileSource) else None
 
+    def size_bytes(self, schema: Schema) -> int:
+        """Return 0: nothing is on the disk."""
+        return 0
+
     def pull(self, schema: Schema, on_progress: Callable[[Progress], None], stop: Event) -> None:
         """Wait for the test's word. Blocks."""
         on_progress(Progress("downloading", 1, 2))
@@ -293,6 +297,7 @@ class House:
             store=store,
             tasks=cast("asyncio.TaskGroup", self.list_tasks),
             discover=lambda: Discovered((), ()),
+            ceiling_bytes=supervisor.steward.ceiling_bytes,
         )
         for schema in self.catalogue.schemas:
             self.fleet.step(FilesChanged(schema.id, self.store.has(schema)), time.monotonic())

@@ -42,9 +42,12 @@ class Row:
     """Takes the place of all options of the row below, not of single ones."""
     file: ShortText | None = None
     sha256: ShortText | None = None
-    """Of `file`; without it the file is taken as it is."""
+    """Of `file`, `lmstudio` or `url`; without it a file is taken as it is, and what a URL gives first is recorded."""
     package: PackageSource | None = None
     hub: HubSource | None = None
+    url: Annotated[str, Length(1, 2048)] | None = None
+    ollama: ShortText | None = None
+    lmstudio: ShortText | None = None
     remote: RemoteSource | None = None
     name: ShortText | None = None
     family: ShortText | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 Protocol = Literal["openai", "ollama", "anthropic", "google"]
 """How a remote server is spoken to."""
@@ -19,6 +20,12 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,98}")
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")  # the hub's own rule for names
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,98}")
 _BASE_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,255}(?:/[A-Za-z0-9._~/-]{0,255})?")
+_URL = re.compile(r"https?://[!-~]{1,2000}")
+_PART = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+_OLLAMA = re.compile(
+    rf"(?:(?:(?P<host>{_PART}(?:\.{_PART})+)/)?(?P<owner>{_PART})/)?(?P<model>{_PART})(?::(?P<tag>{_PART}))?"
+)
+_LMSTUDIO = re.compile(rf"{_PART}/{_PART}/{_PART}")
 
 
 def _check(field: str, value: str, pattern: re.Pattern[str], expected: str) -> None:
@@ -39,6 +46,19 @@ def _check_member(field: str, value: str) -> None:
 def _check_size(field: str, value: int | None) -> None:
     if value is not None and value <= 0:
         raise ValueError(f"{field}: expected a positive number of bytes, got {value}")
+
+
+def _check_url(field: str, value: str) -> None:
+    """Refuse what is no address; an error never repeats it, for it may hold a password."""
+    try:
+        parts = urlsplit(value)
+        known = _URL.fullmatch(value) is not None and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(f"{field}: expected http(s)://HOST[:PORT]/PATH, at most 2000 characters of ASCII")
+    if "@" in parts.netloc:
+        raise ValueError(f"{field}: has a user's name or a password in it, which are not kept here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +111,14 @@ class HubSource:
 
 @dataclass(frozen=True, slots=True)
 class UrlSource:
-    """One file behind a URL; `sha256` None: recorded at the first pull."""
+    """One file behind a URL of http or https; `sha256` None: recorded at the first pull."""
 
     url: str
     size_bytes: int | None = None
     sha256: str | None = None
 
     def __post_init__(self) -> None:
+        _check_url("url", self.url)
         _check_sha256("sha256", self.sha256)
         _check_size("size_bytes", self.size_bytes)
 
@@ -116,6 +137,41 @@ class FileSource:
         _check_sha256("sha256", self.sha256)
         if not self.path.startswith(("/", "~/")) or "\0" in self.path:
             raise ValueError(f"file: expected an absolute path or one starting with ~/, got {self.path[:80]!a}")
+
+
+@dataclass(frozen=True, slots=True)
+class OllamaSource:
+    """A model that Ollama has fetched; its file is read where Ollama keeps it, never copied and never deleted.
+
+    `name`: as `ollama list` writes it, `[[HOST/]OWNER/]MODEL[:TAG]`.
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        _check("ollama", self.name, _OLLAMA, "[[HOST/]OWNER/]MODEL[:TAG] as `ollama list` writes it")
+
+    @property
+    def manifest(self) -> tuple[str, str, str, str]:
+        """Host, owner, model and tag: the four names by which Ollama files what it knows of the model."""
+        match = _OLLAMA.fullmatch(self.name)
+        host, owner, model, tag = match.group("host", "owner", "model", "tag") if match else ("", "", "", "")
+        return host or "registry.ollama.ai", owner or "library", model, tag or "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class LmStudioSource:
+    """A file that LM Studio has fetched; read in place, never copied and never deleted.
+
+    `file`: publisher, repository and file name with `/` between them, as in its folder of models.
+    """
+
+    file: str
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        _check("lmstudio", self.file, _LMSTUDIO, "PUBLISHER/REPOSITORY/FILE")
+        _check_sha256("sha256", self.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +194,8 @@ class RemoteSource:
             raise ValueError(f"model: expected the server's name for it, got {self.model[:80]!a}")
 
 
-Source = PackageSource | HubSource | UrlSource | FileSource | RemoteSource | BuiltinSource
+Source = (
+    PackageSource | HubSource | UrlSource | FileSource | OllamaSource | LmStudioSource | RemoteSource | BuiltinSource
+)
 Owned = PackageSource | HubSource | UrlSource
 """Sources whose files inferd fetched itself, and may delete."""

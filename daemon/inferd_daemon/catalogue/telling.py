@@ -13,6 +13,8 @@ from inferd_daemon.catalogue.sources import (
     BuiltinSource,
     FileSource,
     HubSource,
+    LmStudioSource,
+    OllamaSource,
     PackageSource,
     RemoteSource,
     Source,
@@ -56,7 +58,7 @@ def told(schema: Schema, origin: str = "") -> ModelSchema:
     )
 
 
-def _with_source(shown: ModelSchema, source: Source) -> ModelSchema:
+def _with_source(shown: ModelSchema, source: Source) -> ModelSchema:  # noqa: PLR0911 - a return for each kind
     match source:
         case FileSource(path, sha256):
             return replace(shown, file=path, sha256=sha256)
@@ -66,7 +68,13 @@ def _with_source(shown: ModelSchema, source: Source) -> ModelSchema:
             return replace(shown, hub=HubFile(**asdict(source)))
         case RemoteSource():
             return replace(shown, remote=Endpoint(**asdict(source)))
-        case UrlSource() | BuiltinSource():
+        case UrlSource(url, _, sha256):
+            return replace(shown, url=url, sha256=sha256)
+        case OllamaSource(name):
+            return replace(shown, ollama=name)
+        case LmStudioSource(file, sha256):
+            return replace(shown, lmstudio=file, sha256=sha256)
+        case BuiltinSource():
             return shown
         case _:
             assert_never(source)

@@ -36,7 +36,10 @@ BITS: Final[Mapping[str, float]] = {
 
 
 def upgrades(schemas: Iterable[Schema], installed: frozenset[ModelId], memory_bytes: int) -> tuple[Upgrade, ...]:
-    """Return a newer model for each installed one that has one and for which it is not installed yet, by id."""
+    """Return a newer model for each installed one that has one and for which it is not installed yet, by id.
+
+    `memory_bytes`: what models may have on this machine, 0 while that is not known.
+    """
     known = {schema.id: schema for schema in schemas}
     found = (_upgrade(known[model], known, installed, memory_bytes) for model in sorted(installed & known.keys()))
     return tuple(one for one in found if one is not None)
@@ -56,7 +59,7 @@ def _upgrade(
     if saying is None or new is None or new.id in installed or new.id == old.id:
         return None
     size_bytes = expected_bytes(new)
-    fits = size_bytes * ROOM <= memory_bytes if size_bytes else None
+    fits = size_bytes * ROOM <= memory_bytes if size_bytes and memory_bytes else None
     return Upgrade(str(old.id), str(new.id), saying.replaced_reason, size_bytes, fits)
 
 

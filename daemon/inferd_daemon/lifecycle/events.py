@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
+from inferd.errors import Detail
 from inferd.messages.events import Error
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ids import Life
@@ -41,6 +43,10 @@ class PullFailed:
 
     model: ModelId
     message: str
+    retryable: bool = True
+    retry_after_s: float | None = None
+    details: Mapping[str, Detail] = field(default_factory=dict)
+    """As those who wait are told: the cause and the numbers."""
 
 
 @dataclass(frozen=True, slots=True)

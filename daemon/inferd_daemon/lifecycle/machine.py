@@ -14,14 +14,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from inferd import errors
 from inferd_daemon.lifecycle import commands, events
 from inferd_daemon.lifecycle.processes import Processes
 from inferd_daemon.lifecycle.record import NEVER_S, Capacity, Memory, Process, Record, View
-from inferd_daemon.lifecycle.setbacks import no_files
+from inferd_daemon.lifecycle.setbacks import no_files, not_fetched
 from inferd_daemon.lifecycle.states import State
 from inferd_daemon.lifecycle.transitions import Transitions
-from inferd_daemon.refusal import refusal
 
 if TYPE_CHECKING:
     from inferd_daemon.catalogue.names import ModelId
@@ -112,7 +110,7 @@ class Lifecycle:
                 self._states.move(record, events.Pulled)
             case events.PullFailed():
                 if record.state is State.PULLING:
-                    self._states.fail_waiters(record, refusal(errors.PullFailed, event.message))
+                    self._states.fail_waiters(record, not_fetched(event))
                     self._states.move(record, events.PullFailed)
             case events.FilesChanged():
                 self._files_changed(record, event)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from inferd.errors import InferenceError, LoadFailed, ModelFailed
+from inferd.errors import InferenceError, LoadFailed, ModelFailed, PullFailed
 from inferd_daemon.refusal import refusal
 
 if TYPE_CHECKING:
     from inferd.messages.events import Error
     from inferd_daemon.catalogue.names import ModelId
+    from inferd_daemon.lifecycle import events
     from inferd_daemon.lifecycle.events import LoadCause
 
 LOAD_DELAY_S: Final = 10.0
@@ -85,3 +86,10 @@ def no_files(model: ModelId) -> Error:
     """Return what a request is answered whose model is not here."""
     text = f"{model} is not on this machine; `inferd pull {model}` fetches it"
     return refusal(LoadFailed, text, cause="file_missing")
+
+
+def not_fetched(event: events.PullFailed) -> Error:
+    """Return what those are answered who wait for files that could not be fetched."""
+    return refusal(
+        PullFailed, event.message, retryable=event.retryable, retry_after_s=event.retry_after_s, **event.details
+    )

@@ -4,7 +4,11 @@
       blobs/SHA256      a model's file, 0400, called by what is in it
       receipts/SHA256   what was verified, and the size and time the file had then
       pulls/            one room per pull that is going on
-      locks/SHA256      held while that file is being fetched
+      partials/KEY/     a download that is not whole yet; the next pull goes on with it
+      records/KEY       which digest a source had when it was fetched first
+      locks/SHA256|KEY  held while that file is being fetched
+
+A KEY is the digest of a source: of its address, not of its bytes, which may not be known yet.
 
 Covers: paths and rights. Why digests for names: a model's name never becomes a path, and two models with one file share
 it.
@@ -37,7 +41,7 @@ def default_root(environ: Mapping[str, str], platform: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Paths below one root. `sha256` is always a checked digest (see `catalogue.sources`)."""
+    """Paths below one root. `sha256` is always a checked digest (see `catalogue.sources`), `key` one of `key_of`."""
 
     root: Path
 
@@ -54,15 +58,28 @@ class Layout:
         """Where the receipt of `file` is, a blob or a user's own file anywhere."""
         return self.root / "receipts" / hashlib.sha256(os.fsencode(file)).hexdigest()
 
-    def lock(self, sha256: str) -> Path:
-        """Where the lock is for fetching the file with this digest; never deleted, since others may wait on it."""
-        return self.root / "locks" / sha256
+    @property
+    def partials(self) -> Path:
+        """The folder of downloads that are not whole yet."""
+        return self.root / "partials"
+
+    def partial(self, key: str) -> Path:
+        """The folder in which this source's download grows."""
+        return self.partials / key
+
+    def record(self, key: str) -> Path:
+        """Where the digest of this source is kept."""
+        return self.root / "records" / key
+
+    def lock(self, name: str) -> Path:
+        """Where the lock is for fetching the file with this digest or key; never deleted: others may wait on it."""
+        return self.root / "locks" / name
 
     def prepare(self) -> None:
         """Make the folders; raises PermissionError if another user owns or may change one, naming it."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_foreign(self.root, self.root.stat())
-        for name in ("blobs", "receipts", "pulls", "locks"):
+        for name in ("blobs", "receipts", "pulls", "partials", "records", "locks"):
             folder = self.root / name
             folder.mkdir(mode=0o700, exist_ok=True)
             _refuse_foreign(folder, folder.lstat())

@@ -38,6 +38,16 @@ def locked(place: Path, wait: Callable[[float], None]) -> Iterator[None]:
 
 
 @contextmanager
+def held(place: Path) -> Iterator[bool]:
+    """Take the lock at `place` if it is free; yield whether it was. Does not block."""
+    handle = _open_lock(place)
+    try:
+        yield _take(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
 def room(pulls: Path) -> Iterator[Path]:
     """Make a folder of one's own in `pulls`, 0700, and remove it with everything in it on leaving."""
     with _gate(pulls):  # or a sweep could meet the folder before its lock is taken
@@ -81,8 +91,5 @@ def _take(handle: int) -> bool:
 
 
 def _is_free(owner: Path) -> bool:
-    handle = _open_lock(owner)
-    try:
-        return _take(handle)
-    finally:
-        os.close(handle)
+    with held(owner) as is_free:
+        return is_free

@@ -15,9 +15,10 @@ from inferd_daemon.catalogue import ModelId
 
 Phase = Literal["downloading", "verifying", "publishing"]
 
-Cause = Literal["archive", "checksum", "disk", "download", "file", "source", "stopped"]
-"""`details["cause"]` of PullFailed, in this order: the package is not as recorded; the bytes are not; no room on the
-disk or an I/O error; the index or the line; a file of the user; a kind of source not served; the caller's `stop`."""
+Cause = Literal["access", "archive", "checksum", "disk", "download", "file", "missing", "source", "stopped"]
+"""`details["cause"]` of PullFailed, in this order: the server wants a key or refuses this one; the package is not as
+recorded; the bytes are not; no room on the disk or an I/O error; the index, the server or the line; a file of the user or
+of another program; no such file at its source; an address that is not followed; the caller's `stop`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class Progress:
 
     phase: Phase
     done_bytes: int
-    total_bytes: int
+    total_bytes: int | None
+    """None: the server does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Watch:
     on_progress: Callable[[Progress], None]
     stop: Event
 
-    def report(self, phase: Phase, done_bytes: int, total_bytes: int) -> None:
+    def report(self, phase: Phase, done_bytes: int, total_bytes: int | None) -> None:
         """Tell the caller, and take the chance to stop."""
         self.raise_if_stopped()
         self.on_progress(Progress(phase, done_bytes, total_bytes))
@@ -45,7 +47,7 @@ class Watch:
     def raise_if_stopped(self) -> None:
         """Raise PullFailed (`stopped`) once the caller has set `stop`."""
         if self.stop.is_set():
-            raise self.failed("stopped", "was stopped; nothing of it is kept", retryable=True)
+            raise self.failed("stopped", "was stopped", retryable=True)
 
     def wait(self, seconds: float) -> None:
         """Block for `seconds`, or raise as soon as the caller stops the pull."""
@@ -53,11 +55,18 @@ class Watch:
         self.raise_if_stopped()
 
     def failed(
-        self, cause: Cause, problem: str, *, retryable: bool, numbers: Mapping[str, int] | None = None
+        self,
+        cause: Cause,
+        problem: str,
+        *,
+        retryable: bool,
+        retry_after_s: float | None = None,
+        numbers: Mapping[str, int] | None = None,
     ) -> PullFailed:
         """Return the error to raise: what was pulled, what went wrong, and whether the same pull may work later."""
         return PullFailed(
             f"pull of {self.model}: {problem}",
             retryable=retryable,
+            retry_after_s=retry_after_s,
             details={"model": str(self.model), "cause": cause, **(numbers or {})},
         )

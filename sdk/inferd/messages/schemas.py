@@ -103,9 +103,15 @@ class ModelSchema:
     file: ShortText | None = None
     """A file that is on this machine: read in place, never copied and never deleted."""
     sha256: Name | None = None
-    """Of `file`."""
+    """Of `file`, `url` or `lmstudio`."""
     package: PackageFile | None = None
     hub: HubFile | None = None
+    url: Annotated[str, Length(1, 2048)] | None = None
+    """A file on the web."""
+    ollama: ShortText | None = None
+    """A model that Ollama has fetched, by its name there; read in place."""
+    lmstudio: ShortText | None = None
+    """PUBLISHER/REPOSITORY/FILE that LM Studio has fetched; read in place."""
     remote: Endpoint | None = None
     family: ShortText = ""
     version: ShortText = ""
@@ -163,4 +169,4 @@ class Upgrade:
     size_bytes: Bytes
     """Of the new one's file; where the list has no size, as its weights and their quantization make it. 0: not known."""
     fits: bool | None
-    """Whether its weights and a tenth more fit into this machine's memory; None: its size is not known."""
+    """Whether its weights and a tenth more fit into the memory that models may have here; None: not known."""

