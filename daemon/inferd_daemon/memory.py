@@ -16,6 +16,8 @@ import psutil
 
 from inferd_daemon.ledger import Room
 
+PRESSURE: Final = Path("/proc/pressure/memory")
+"""Pressure stall information; only on Linux, and not in every kernel."""
 CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
@@ -62,8 +64,9 @@ def _read(pid: int) -> Reading | None:
 class Machine:
     """The memory of this machine, or of the control groups that this process is in if they allow less."""
 
-    def __init__(self, own_group: Path | None = None) -> None:
-        """`own_group`: the control group's folder; None: this process's own."""
+    def __init__(self, own_group: Path | None = None, pressure: Path = PRESSURE) -> None:
+        """`own_group`: the control group's folder; None: this process's own. `pressure`: where the kernel tells of stalls."""
+        self._pressure = pressure
         group = own_group or _own_group()
         folders = () if group is None else (group, *group.parents)
         self._limited = tuple(folder for folder in folders if _amount(folder / "memory.max") is not None)
@@ -79,7 +82,16 @@ class Machine:
             limit_bytes = _amount(folder / "memory.max") or total_bytes
             total_bytes = min(total_bytes, limit_bytes)
             available_bytes = min(available_bytes, max(0, limit_bytes - _used_bytes(folder)))
-        return Room(total_bytes, available_bytes, sum(map(_own_bytes, pids)))
+        return Room(total_bytes, available_bytes, sum(map(_own_bytes, pids)), stalled_share(self._pressure))
+
+
+def stalled_share(file: Path) -> float:
+    """Return the share of the last ten seconds, 0 to 1, in which some program waited for memory; 0 where nothing tells."""
+    try:
+        first = file.read_text(encoding="ascii").split()
+        return min(1.0, float(first[first.index("some") + 1].removeprefix("avg10=")) / 100.0)
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _own_bytes(pid: int) -> int:

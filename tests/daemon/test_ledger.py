@@ -190,6 +190,15 @@ def test_past_the_soft_mark_only_who_has_been_idle_for_long_leaves() -> None:
     assert story.happens(lg.Left(A), lg.RoomRead(lg.RAM, above_soft)).orders == []
 
 
+def test_while_programs_stand_still_for_memory_long_idle_models_leave_earlier_and_loads_begin_as_ever() -> None:
+    story = Story(lg.Terms(None, 0)).holds(A, 500)
+    story.now_s += LONG_IDLE_S
+    assert story.happens(lg.RoomRead(lg.RAM, lg.Room(1_000, 500, 500))).orders == []
+    stalled = lg.Room(1_000, 500, 500, stalled_share=0.5)
+    assert story.happens(lg.RoomRead(lg.RAM, stalled)).orders == [lg.Evict(A)]
+    assert story.asks(B, 400).orders == [lg.Grant(B)]
+
+
 def test_an_idle_model_leaves_after_its_own_keep_alive() -> None:
     keep = lg.KeepAlive(100.0, {B: 10.0})
     story = Story()

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 import psutil
+import pytest
 
-from inferd_daemon.memory import Machine, read_tree_bytes
+from inferd_daemon.memory import Machine, read_tree_bytes, stalled_share
 from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
 
 SHAPE = Shape("a/b:c", "echo", settings_of({"slots": 4, "context_tokens": 8}, None, 100))
@@ -64,6 +65,26 @@ def test_without_limits_the_machine_is_what_there_is(tmp_path: Path) -> None:
     assert room.total_bytes == psutil.virtual_memory().total
     assert 0 < room.available_bytes <= room.total_bytes
     assert 0 < room.held_bytes < room.total_bytes
+
+
+@pytest.mark.parametrize(
+    ("told", "share"),
+    [
+        ("some avg10=12.50 avg60=1.00 avg300=0.20 total=5\nfull avg10=3.00 avg60=0.50 avg300=0.10 total=2\n", 0.125),
+        ("some avg10=250.00 avg60=1.00\n", 1.0),
+        ("some\n", 0.0),
+        ("", 0.0),
+        ("some avg10=much\n", 0.0),
+    ],
+)
+def test_stalls_are_read_from_what_the_kernel_tells(tmp_path: Path, told: str, share: float) -> None:
+    (tmp_path / "memory").write_text(told)
+    assert stalled_share(tmp_path / "memory") == share
+    assert Machine(tmp_path, tmp_path / "memory").room(()).stalled_share == share
+
+
+def test_without_such_a_kernel_nothing_stalls(tmp_path: Path) -> None:
+    assert stalled_share(tmp_path / "none") == 0.0
 
 
 def test_a_process_that_is_gone_uses_nothing() -> None:

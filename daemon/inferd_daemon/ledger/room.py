@@ -33,6 +33,8 @@ class Room:
     """What programs could still take without swapping."""
     held_bytes: int
     """What our models' processes hold and would give back; not counted in `available_bytes`."""
+    stalled_share: float = 0.0
+    """Of the last ten seconds: how much of them programs stood still for want of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,5 +65,8 @@ class Terms:
         return most_bytes if self.budget_bytes is None else min(self.budget_bytes, most_bytes)
 
     def soft_bytes(self, room: Room) -> int:
-        """Return from which sum on models leave that have been idle for a while."""
-        return int(SOFT_MARK * self.spare_bytes(room))
+        """Return from which sum on models leave that have been idle for a while: less while programs stand still.
+
+        Loads are not refused for that: reading a large file can make programs stand still, too.
+        """
+        return int(SOFT_MARK * self.spare_bytes(room) * (1.0 - room.stalled_share))
