@@ -144,7 +144,7 @@ class Desk:
             id=str(schema.id),
             name=schema.name,
             state=view.state.value,
-            available=schema.is_served and view.state is not State.FAILED,
+            available=schema.is_usable and view.state is not State.FAILED,
             weights_ready=view.state in HERE,
             capabilities=schema.capabilities,
             context_tokens=(capacity.context_tokens if capacity else schema.context_tokens) or 0,

@@ -226,3 +226,11 @@ def test_every_curated_row_says_what_one_has_to_know(schema: Schema) -> None:
     if schema.replaced_by is not None:
         assert curated().find(str(schema.replaced_by)).deprecated is False
         assert schema.replaced_reason
+
+
+def test_a_model_is_usable_if_this_version_has_an_operation_for_it() -> None:
+    known = {str(schema.id): schema for schema in curated().schemas}
+    usable = {name for name, schema in known.items() if schema.is_usable}
+    assert str(curated().starter_id) in usable
+    assert {name for name in known if "generate" in known[name].capabilities and known[name].is_served} <= usable
+    assert not any(known[name].capabilities == ("embed",) for name in usable), "until there is the operation"

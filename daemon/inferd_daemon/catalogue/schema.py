@@ -122,6 +122,11 @@ class Schema:
         return self.engine in SERVED
 
     @property
+    def is_usable(self) -> bool:
+        """Whether this version has an operation that the model serves, too."""
+        return self.is_served and any(one in wire.OPERATIONS for one in self.capabilities)
+
+    @property
     def is_owned(self) -> bool:
         """Whether its file is one that inferd fetched itself, and may delete."""
         return isinstance(self.source, Owned)
