@@ -15,6 +15,7 @@ from inferd.errors import InferenceError
 from inferd.messages.events import (
     Error,
     ModelList,
+    PreflightReport,
     Pulled,
     PullProgress,
     StatusReport,
@@ -32,6 +33,7 @@ from inferd.messages.operations import (
     ListSchemas,
     ListUpgrades,
     Loopback,
+    Preflight,
     Pull,
     Register,
     Remove,
@@ -46,6 +48,7 @@ from inferd.messages.reports import App, DaemonReport, MemoryDecision, Model
 from inferd_daemon.catalogue import ModelId
 from inferd_daemon.crossing import Order, Tell
 from inferd_daemon.lifecycle import PullWanted, State, UnloadWanted, View
+from inferd_daemon.preflight import preflight
 from inferd_daemon.refusal import own_fault
 from inferd_daemon.requests import as_event
 from inferd_daemon.telemetry import report
@@ -105,6 +108,8 @@ class Desk:
                 self._begin(work, name, UnloadWanted)
             case Why(name):
                 self._explain(work, name)
+            case Preflight(name, context_tokens):
+                self._foresee(work, name, context_tokens)
             case Stop(grace_ms):
                 self._requests.conclude(work.stream, Stopping())
                 self._stop(grace_ms / 1000)
@@ -171,6 +176,21 @@ class Desk:
         now_s = time.monotonic()
         decisions = tuple(_told(one, now_s) for one in self._steward.ledger.story.of(schema.id))
         self._requests.conclude(work.stream, WhyReport(str(schema.id), decisions))
+
+    def _foresee(self, work: Work, name: str, context_tokens: int | None) -> None:
+        try:
+            schema = self._catalogue.find(name)
+        except InferenceError as unknown:
+            self._requests.conclude(work.stream, as_event(unknown))
+            return
+        is_here = self._fleet.lifecycle.view(schema.id, time.monotonic()).state in HERE
+        preflight(
+            self._steward,
+            schema,
+            context_tokens,
+            lambda found: self._requests.conclude(work.stream, PreflightReport(found)),
+            weights_ready=is_here,
+        )
 
     # --- pulls and unloads
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol, assert_never
+from typing import TYPE_CHECKING, Final, Literal, Protocol, assert_never
 
 import structlog
 
@@ -165,9 +165,9 @@ class Steward:
             self._step(ledger.Measured(model, one_bytes), now_s)
         self._step(ledger.Ticked(), now_s, look=True)
 
-    def ticked(self, now_s: float) -> None:
-        """Time passed."""
-        self._step(ledger.Ticked(), now_s, look=bool(self.ledger.accounts.waiting))
+    def ticked(self, now_s: float, *, look: bool = False) -> None:
+        """Time passed. `look`: at the machine, although nothing waits."""
+        self._step(ledger.Ticked(), now_s, look=look or bool(self.ledger.accounts.waiting))
 
     def next_timer_s(self) -> float | None:
         """Return when `ticked` is due."""
@@ -183,6 +183,21 @@ class Steward:
         return self.ledger.accounts.terms[ledger.RAM].ceiling_bytes(self._room(()))
 
     # --- what a load needs
+
+    def foresee(self, schema: Schema, then: Callable[[int, Literal["learned", "header", "guess"]], None]) -> None:
+        """Have `then` told what a load of this schema would need, and how that is known: at once, or when its file was read."""
+        learned = self._peaks.of(self._shape(schema))
+        if learned is not None:
+            then(learned.peak_bytes, "learned")
+            return
+
+        def foreseen(peak_bytes: int | None) -> None:
+            if peak_bytes is None:
+                then(self._guessed_bytes(schema), "guess")
+            else:
+                then(peak_bytes, "header")
+
+        self._foresight.ask(schema, foreseen)
 
     def _shape(self, schema: Schema) -> Shape:
         settings = settings_of(schema.engine_options, schema.context_tokens, self._file_bytes(schema))

@@ -66,7 +66,7 @@ from inferd.messages.events import (
     Usage,
 )
 from inferd.messages.operations import AudioBlock, ImageBlock, Message, TextBlock, ToolCall
-from inferd.messages.reports import App, DaemonReport, MemoryDecision, Model, Process
+from inferd.messages.reports import App, DaemonReport, MemoryDecision, Model, Preflight, Process
 from inferd.messages.schemas import (
     CostTier,
     Endpoint,
@@ -135,6 +135,7 @@ __all__ = [
     "Parked",
     "Performance",
     "PermissionDenied",
+    "Preflight",
     "Priority",
     "Process",
     "Prompt",

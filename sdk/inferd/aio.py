@@ -25,6 +25,7 @@ from inferd.drafts import (
     draft,
     generate_draft,
     loopback_draft,
+    preflight_draft,
     pull_draft,
     stop_draft,
     unload_draft,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 
     from inferd.drafts import Draft
     from inferd.messages.control import Priority
-    from inferd.messages.reports import DaemonReport, MemoryDecision, Model
+    from inferd.messages.reports import DaemonReport, MemoryDecision, Model, Preflight
     from inferd.messages.schemas import ModelSchema, Upgrade
     from inferd.reply import PullEvent, Reply
 
@@ -228,6 +229,13 @@ class AsyncModels:
         """Return the stored models for which the curated list has a newer one; see `client.Models.upgrades`."""
         answer = await _answer(self._line, draft(operations.ListUpgrades(), timeout_s=timeout_s), events.UpgradeList)
         return answer.upgrades
+
+    async def preflight(
+        self, name: str, context_tokens: int | None = None, *, timeout_s: float = CALL_TIMEOUT_S
+    ) -> Preflight:
+        """Return whether a model would fit into memory now; see `client.Models.preflight`."""
+        request = preflight_draft(name, context_tokens, timeout_s=timeout_s)
+        return (await _answer(self._line, request, events.PreflightReport)).preflight
 
 
 class AsyncDaemon:

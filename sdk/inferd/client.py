@@ -28,6 +28,7 @@ from inferd.drafts import (
     draft,
     generate_draft,
     loopback_draft,
+    preflight_draft,
     pull_draft,
     stop_draft,
     unload_draft,
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
 
     from inferd.drafts import Draft
     from inferd.messages.control import Priority
-    from inferd.messages.reports import DaemonReport, MemoryDecision, Model
+    from inferd.messages.reports import DaemonReport, MemoryDecision, Model, Preflight
     from inferd.messages.schemas import ModelSchema, Upgrade
     from inferd.reply import PullEvent, Reply
 
@@ -276,6 +277,16 @@ class Models:
     def upgrades(self, *, timeout_s: float = CALL_TIMEOUT_S) -> tuple[Upgrade, ...]:
         """Return the stored models for which the curated list has a newer one: from, to, reason, size, whether it fits."""
         return _answer(self._line, draft(operations.ListUpgrades(), timeout_s=timeout_s), events.UpgradeList).upgrades
+
+    def preflight(
+        self, name: str, context_tokens: int | None = None, *, timeout_s: float = CALL_TIMEOUT_S
+    ) -> Preflight:
+        """Return whether a model would fit into memory now, what would leave for it, and the numbers; nothing is loaded.
+
+        `context_tokens`: of one request, None: as configured. Raises ModelNotFound.
+        """
+        request = preflight_draft(name, context_tokens, timeout_s=timeout_s)
+        return _answer(self._line, request, events.PreflightReport).preflight
 
 
 class Daemon:

@@ -135,6 +135,12 @@ def why_draft(name: str, *, timeout_s: float) -> Draft:
     return draft(wire.from_fields({"name": name}, operations.Why), timeout_s=timeout_s)
 
 
+def preflight_draft(name: str, context_tokens: int | None, *, timeout_s: float) -> Draft:
+    """Return the request for how a load would be judged. Raises InvalidRequest naming the first wrong field."""
+    fields = {"name": name, "context_tokens": context_tokens}
+    return draft(wire.from_fields(fields, operations.Preflight), timeout_s=timeout_s)
+
+
 def unload_draft(name: str, *, timeout_s: float) -> Draft:
     """Return the request to end a model's process. Raises InvalidRequest naming the first wrong field."""
     return draft(wire.from_fields({"name": name}, operations.Unload), timeout_s=timeout_s)

@@ -11,6 +11,7 @@ from inferd_cli import exit_codes
 from inferd_cli.demo import demo
 from inferd_cli.discover import discover
 from inferd_cli.listing import list_models
+from inferd_cli.preflight import preflight
 from inferd_cli.ps import ps
 from inferd_cli.pull import pull
 from inferd_cli.register import register, unregister
@@ -37,6 +38,7 @@ app.command()(status)
 app.command("list")(list_models)
 app.command()(pull)
 app.command()(why)
+app.command()(preflight)
 app.command()(remove)
 app.command()(register)
 app.command()(unregister)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from inferd import Discovered, GenerateEvent, PullEvent, Registered, Removed, Unregistered, Upgrade
     from inferd.messages.control import Priority
     from inferd.messages.operations import Message
-    from inferd.messages.reports import DaemonReport, MemoryDecision, Model
+    from inferd.messages.reports import DaemonReport, MemoryDecision, Model, Preflight
 
     StreamEvent: TypeAlias = GenerateEvent | PullEvent
 
@@ -67,6 +67,9 @@ class Models(Protocol):
 
     def upgrades(self) -> Sequence[Upgrade]:
         """Return the stored models that have a newer one."""
+
+    def preflight(self, name: str, context_tokens: int | None = None) -> Preflight:
+        """Return whether the model would fit into memory now."""
 
 
 class Daemon(Protocol):

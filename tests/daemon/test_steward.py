@@ -11,7 +11,8 @@ import pytest
 from house import MODELS, Asked, House, Process, house
 
 from inferd.messages import operations
-from inferd.messages.events import Cancelled, Error, Finished, Loading, WhyReport
+from inferd.messages.events import Cancelled, Error, Finished, Loading, PreflightReport, WhyReport
+from inferd.messages.reports import Preflight
 from inferd_actors import messages as actors
 from inferd_daemon.ledger import KEEP_ALIVE_S, RAM, Room
 from inferd_daemon.ledger.estimate import PROCESS_BYTES
@@ -72,6 +73,30 @@ def why(home: House, model: str) -> WhyReport:
     home.settle()
     assert isinstance(asked.end, WhyReport)
     return asked.end
+
+
+def preflight(home: House, model: str, context_tokens: int | None = None) -> Preflight:
+    asked = home.ask(operations.Preflight(model, context_tokens))
+    home.settle()
+    assert isinstance(asked.end, PreflightReport)
+    return asked.end.preflight
+
+
+def test_preflight_tells_how_a_load_would_be_judged_and_changes_nothing(home: House) -> None:
+    fits = preflight(home, ONE)
+    assert (fits.verdict, fits.basis, fits.estimate_bytes) == ("fits", "guess", PROCESS_BYTES)
+    assert (fits.resident_bytes, fits.limit_bytes, fits.free_bytes) == (0, BUDGET, BUDGET)
+    serve(home, ONE)
+    after = preflight(home, TWO)
+    assert (after.verdict, after.evicted) == ("fits_after_eviction", (ONE,))
+    assert after.resident_bytes == PROCESS_BYTES
+    assert preflight(home, ONE).verdict == "resident"
+    ask(home, ONE)
+    assert preflight(home, TWO).verdict == "waits"
+    home.peaks.known[TWO] = Peak(2 * BUDGET, 1.0)
+    large = preflight(home, TWO)
+    assert (large.verdict, large.basis, large.estimate_bytes) == ("too_large", "learned", 2 * BUDGET)
+    assert living(home) == [ONE]
 
 
 def shown(asked: Asked) -> list[str]:

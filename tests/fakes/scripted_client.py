@@ -136,6 +136,7 @@ class ScriptedModels:
     """What `register` tells beside the outcome."""
     found: Discovered = Discovered((), ())  # noqa: RUF009 - a frozen value
     newer: tuple[Upgrade, ...] = ()
+    preflights: dict[tuple[str, int | None], Preflight] = field(default_factory=dict)
 
     def list(self) -> tuple[Model, ...]:
         return self.rows
@@ -163,6 +164,9 @@ class ScriptedModels:
 
     def upgrades(self) -> tuple[Upgrade, ...]:
         return self.newer
+
+    def preflight(self, name: str, context_tokens: int | None = None) -> Preflight:
+        return self.preflights[name, context_tokens]
 
 
 @dataclass

@@ -64,6 +64,7 @@ def test_a_stream_yields_state_deltas_and_done_in_order(run: Run, tmp_path: Path
 
 def test_generate_and_the_small_calls_return_what_the_daemon_answers(run: Run, tmp_path: Path) -> None:
     model = reports.Model("m", "M", "ready", available=True, weights_ready=True)
+    forecast = reports.Preflight("m", "fits", 1, "guess", 0, 2, 2, 3, 4)
     report = reports.DaemonReport("0", "i", 1, 0.0, "s", "ready", draining=False)
     answers: dict[str, tuple[events.Event, ...]] = {
         "generate": (TextDelta("a"), FINISHED),
@@ -71,6 +72,7 @@ def test_generate_and_the_small_calls_return_what_the_daemon_answers(run: Run, t
         "status": (events.StatusReport(report),),
         "unload": (events.Unloaded("m"),),
         "why": (events.WhyReport("m", ()),),
+        "preflight": (events.PreflightReport(forecast),),
         "stop": (events.Stopping(),),
         "pull": (events.PullProgress("downloading", 1, 2), events.Pulled("m", 2)),
         "remove": (events.Removed("m", 7),),
@@ -94,6 +96,7 @@ def test_generate_and_the_small_calls_return_what_the_daemon_answers(run: Run, t
             assert await client.daemon.status() == report
             await client.models.unload("m")
             assert await client.daemon.why("m") == ()
+            assert await client.models.preflight("m") == forecast
             await client.daemon.stop()
             assert tuple([event async for event in client.models.pull("m")]) == answers["pull"]
             assert await client.models.remove("m") == answers["remove"][0]

@@ -10,7 +10,7 @@ import pytest
 from scripted_client import ECHO, SMOL, ScriptedClient, ScriptedModels
 from typer.testing import CliRunner, Result
 
-from inferd import Discovered, Endpoint, FoundServer, ModelSchema, Removed, Upgrade
+from inferd import Discovered, Endpoint, FoundServer, ModelSchema, Preflight, Removed, Upgrade
 from inferd_cli.app import app
 
 FOUND = Discovered(
@@ -171,3 +171,18 @@ def test_upgrades_show_from_to_size_fit_and_reason() -> None:
     ]
     (first, _) = json.loads(invoke(client, "upgrades", "--json").stdout)["upgrades"]
     assert first["from_model"] == "me/old:x"
+
+
+# --- preflight
+
+
+def test_preflight_says_whether_it_fits_who_would_leave_and_the_numbers() -> None:
+    found = Preflight("me/big:q4", "fits_after_eviction", 3 * 10**9, "header", 2, 1, 4, 5, 6, ("me/a:x", "me/b:x"))
+    client = ScriptedClient(models=ScriptedModels(preflights={("me/big:q4", 8_192): found}))
+    shown = invoke(client, "preflight", "me/big:q4", "--context-tokens", "8192").stdout
+    assert "me/big:q4 fits once these have left: me/a:x, me/b:x" in shown
+    assert "inferd pull me/big:q4" in shown
+    assert "estimate (header)" in shown
+    assert "3.00 GB" in shown or "3 GB" in shown
+    told = json.loads(invoke(client, "preflight", "me/big:q4", "--context-tokens", "8192", "--json").stdout)
+    assert (told["preflight"]["verdict"], told["preflight"]["evicted"]) == ("fits_after_eviction", ["me/a:x", "me/b:x"])

@@ -21,6 +21,7 @@ SCHEMA = inferd.ModelSchema("me/m:x", engine="echo", cost=inferd.TokenCost(1.0, 
 UPGRADE = inferd.Upgrade("me/old:x", "me/new:x", "newer", 7, fits=None)
 REPORT = reports.DaemonReport("0", "i", 1, 0.0, "s", "ready", draining=False)
 DECISION = reports.MemoryDecision("wait", 1.5, "notes", 2, 3, 3, 4, "others are in use", "wait")
+PREFLIGHT = reports.Preflight("m", "fits", 1, "guess", 0, 2, 2, 3, 4)
 
 
 @pytest.fixture
@@ -77,6 +78,7 @@ def test_the_small_calls_return_what_the_daemon_answers(path: Path) -> None:
         "status": (events.StatusReport(REPORT),),
         "unload": (events.Unloaded("m"),),
         "why": (events.WhyReport("m", (DECISION,)),),
+        "preflight": (events.PreflightReport(PREFLIGHT),),
         "stop": (events.Stopping(),),
         "pull": (events.PullProgress("downloading", 1, 2), events.Pulled("m", 2)),
         "remove": (events.Removed("m", 7),),
@@ -103,12 +105,14 @@ def test_the_small_calls_return_what_the_daemon_answers(path: Path) -> None:
         assert client.models.discover() == answers["discover"][0]
         assert client.models.upgrades() == (UPGRADE,)
         assert client.daemon.why("m") == (DECISION,)
+        assert client.models.preflight("m", 2_048) == PREFLIGHT
         assert client.ping() > 0
-        asked = [daemon.request().request for _ in range(12)]
+        asked = [daemon.request().request for _ in range(13)]
     assert asked[2].body == {"name": "m"}
     assert asked[3].body == {"grace_ms": 1_500}
     cost = {"input_usd_per_million_tokens": 1.0, "output_usd_per_million_tokens": 2.0}
     assert asked[11].body == {"name": "m"}
+    assert asked[12].body == {"name": "m", "context_tokens": 2_048}
     assert asked[7].body == {"schema": {"id": "me/m:x", "engine": "echo", "cost": cost}}
 
 
@@ -500,6 +504,7 @@ def test_every_operation_of_this_face_exists_on_the_wire() -> None:
         "Pull",
         "Unload",
         "Why",
+        "Preflight",
         "Remove",
         "ListSchemas",
         "Register",

@@ -22,6 +22,7 @@ NAMES = {
         "Likely",
         "MemoryDecision",
         "Model",
+        "Preflight",
         "Process",
         "Registered",
         "Removed",

@@ -18,13 +18,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, assert_never
 
+from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ledger import commands, events, words
 from inferd_daemon.ledger.accounts import Accounts
 from inferd_daemon.ledger.holding import AGING_S, NEVER_S, Holding, Phase, Waiting
 from inferd_daemon.ledger.leaving import Cost, Farewell, KeepAlive, Leaving
-from inferd_daemon.ledger.room import Device, Terms
+from inferd_daemon.ledger.room import RAM, Device, Terms
 from inferd_daemon.ledger.story import Decision, Kind, Story
-from inferd_daemon.ledger.verdict import Books, Fits, FitsAfter, Squeezed, TooLarge, judge
+from inferd_daemon.ledger.verdict import Books, Fits, FitsAfter, Squeezed, TooLarge, Verdict, judge
 from inferd_daemon.ledger.victims import Candidate
 
 SQUEEZED_S: Final = 10.0
@@ -60,6 +61,16 @@ class Ledger:
         for device in sorted({load.device for load in self.accounts.waiting.values()} & self.accounts.rooms.keys()):
             self._settle(device)
         return self._commands
+
+    def preview(
+        self, model: ModelId, need_bytes: int, now_s: float, device: Device = RAM
+    ) -> tuple[Books, Verdict | None]:
+        """Return how a load that came now would be judged; None: the model holds memory already. Changes nothing."""
+        load = Waiting(model, device, need_bytes, "", 0, 0.0, asked_s=now_s, number=self._count + 1)
+        books = self.accounts.books(load, self.accounts.line(device, now_s), now_s)
+        if model in self.accounts.holdings:
+            return books, None
+        return books, judge(need_bytes, books, self._leaving.idle(device, now_s), [])
 
     def next_timer_s(self) -> float | None:
         """Return when `Ticked` is due; None: nothing waits for time to pass."""

@@ -24,7 +24,7 @@ from inferd.messages.bounds import (
     ShortText,
     Text,
 )
-from inferd.messages.reports import DaemonReport, MemoryDecision, Model
+from inferd.messages.reports import DaemonReport, MemoryDecision, Model, Preflight
 from inferd.messages.schemas import FoundServer, ModelSchema, Upgrade
 
 CancelReason = Literal["app", "slow_reader", "disconnected", "shutdown", "unloaded", "starved_feed"]
@@ -252,6 +252,13 @@ class WhyReport:
 
 
 @dataclass(frozen=True, slots=True)
+class PreflightReport:
+    """Answer to `preflight`."""
+
+    preflight: Preflight
+
+
+@dataclass(frozen=True, slots=True)
 class Removed:
     """Answer to `remove`: the file is gone, or was never inferd's to delete."""
 
@@ -342,6 +349,7 @@ Terminal = (
     | Pulled
     | Unloaded
     | WhyReport
+    | PreflightReport
     | Removed
     | SchemaList
     | Registered
@@ -373,6 +381,7 @@ TERMINALS: tuple[type[Terminal], ...] = (
     Pulled,
     Unloaded,
     WhyReport,
+    PreflightReport,
     Removed,
     SchemaList,
     Registered,

@@ -173,6 +173,15 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True)
+class Preflight:
+    """Whether a model would fit into memory now, and what it would take; nothing is loaded. Answered by `preflight_report`."""
+
+    name: Name
+    context_tokens: Positive | None = None
+    """Of one request; None: as configured."""
+
+
+@dataclass(frozen=True, slots=True)
 class Remove:
     """Forget a model's file: streams end first, what waits is refused; answered by `removed`. It goes on if the app leaves."""
 
@@ -232,6 +241,7 @@ Operation = (
     | Discover
     | ListUpgrades
     | Why
+    | Preflight
     | Stop
 )
 OPERATIONS: tuple[type[Operation], ...] = (
@@ -245,6 +255,7 @@ OPERATIONS: tuple[type[Operation], ...] = (
     Pull,
     Unload,
     Why,
+    Preflight,
     Remove,
     ListSchemas,
     Register,

@@ -6,9 +6,9 @@ Covers: the shapes. The daemon's telemetry fills them; the CLI draws them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from inferd.messages.bounds import Bytes, Count, Name, Seconds, ShortText
+from inferd.messages.bounds import Bytes, Count, Length, Name, Seconds, ShortText
 
 ModelState = Literal["absent", "pulling", "stored", "loading", "ready", "draining", "backoff", "failed"]
 
@@ -87,6 +87,33 @@ class MemoryDecision:
     """Which rule decided, in one sentence."""
     help: ShortText = ""
     """What would help; empty where nothing is amiss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """How a load of a model would be judged now, and from which numbers. Nothing is reserved by it."""
+
+    model: Name
+    verdict: Literal["resident", "fits", "fits_after_eviction", "waits", "squeezed", "too_large"]
+    """`waits`: for models in use; `squeezed`: other programs have the memory; `too_large`: it never fits."""
+    estimate_bytes: Bytes
+    """Of its process at its peak."""
+    basis: Literal["learned", "header", "guess"]
+    """Where the estimate is from: earlier lives, the file's header, or the size of the file."""
+    resident_bytes: Bytes
+    """What all models hold now."""
+    free_bytes: Bytes
+    """What may still be reserved."""
+    limit_bytes: Bytes
+    """What all models together may hold now."""
+    reserve_bytes: Bytes
+    """Kept free for other programs."""
+    available_bytes: Bytes
+    """What the machine could give to programs without swapping."""
+    evicted: Annotated[tuple[Name, ...], Length(0, 4096)] = ()
+    """Idle models that would leave for it."""
+    weights_ready: bool = False
+    """Whether its file is here; else it is pulled first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,67 @@
+"""How a load would be judged now, in the words that apps read. Nothing is reserved by asking.
+
+Covers: the verdict and its numbers as a report. Does not cover judging (`ledger`) nor what a load needs (`steward`). Runs in
+the loop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal
+
+from inferd.messages.reports import Preflight
+from inferd_daemon.ledger import RAM
+from inferd_daemon.ledger.verdict import Fits, FitsAfter, Squeezed, TooLarge, Verdict, Waits
+
+if TYPE_CHECKING:
+    from inferd_daemon.catalogue import Schema
+    from inferd_daemon.steward import Steward
+
+Word = Literal["fits", "fits_after_eviction", "waits", "squeezed", "too_large"]
+WORDS: Final[dict[type[Verdict], Word]] = {
+    Fits: "fits",
+    FitsAfter: "fits_after_eviction",
+    Waits: "waits",
+    Squeezed: "squeezed",
+    TooLarge: "too_large",
+}
+
+
+def preflight(
+    steward: Steward,
+    schema: Schema,
+    context_tokens: int | None,
+    then: Callable[[Preflight], None],
+    *,
+    weights_ready: bool,
+) -> None:
+    """Have `then` told the report: at once, or when the file's header has been read."""
+    options = {**schema.engine_options, **({"context_tokens": context_tokens} if context_tokens else {})}
+    asked = replace(schema, engine_options=options)
+
+    def judged(need_bytes: int, basis: Literal["learned", "header", "guess"]) -> None:
+        now_s = time.monotonic()
+        steward.ticked(now_s, look=True)
+        accounts = steward.ledger.accounts
+        books, verdict = steward.ledger.preview(schema.id, need_bytes, now_s)
+        victims = verdict.victims if isinstance(verdict, FitsAfter) else ()
+        room, terms = accounts.rooms[RAM], accounts.terms[RAM]
+        then(
+            Preflight(
+                model=str(schema.id),
+                verdict="resident" if verdict is None else WORDS[type(verdict)],
+                estimate_bytes=need_bytes,
+                basis=basis,
+                resident_bytes=accounts.held_bytes(RAM),
+                free_bytes=max(0, books.free_bytes),
+                limit_bytes=books.limit_bytes,
+                reserve_bytes=terms.reserve_of(room),
+                available_bytes=room.available_bytes,
+                evicted=tuple(str(one.model) for one in victims),
+                weights_ready=weights_ready,
+            )
+        )
+
+    steward.foresee(asked, judged)
