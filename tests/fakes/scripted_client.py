@@ -23,6 +23,7 @@ from inferd import (
     Message,
     Model,
     ModelNotFound,
+    Preflight,
     Priority,
     Process,
     PullEvent,
