@@ -25,8 +25,6 @@ from inferd_actors.messages import Kind
 
 Frames = list[bytes]
 
-POLLIN, EVENTS, FD = (int(one) for one in (zmq.POLLIN, zmq.EVENTS, zmq.FD))
-"""As plain numbers: an enum's arithmetic costs microseconds at every message."""
 HEARTBEAT_IVL_MS: Final = 2_000
 HEARTBEAT_TIMEOUT_MS: Final = 6_000
 """A stopped peer is dropped after this; both figures are those of the gateway, so that the ends agree."""
@@ -52,7 +50,6 @@ class ActorSpec:
     kind: Kind
     model: str
     secret: str
-    gpu_share: float = 0.0
 
 
 class Line:
@@ -119,7 +116,9 @@ class Line:
                 return
             next_s = self._do(dealer)
             is_due = next_s is not None and (self._wakes_s is None or next_s < self._wakes_s)
-            if is_due or self._outbox or _is_readable(dealer):  # sending may have used up the sign that something came
+            if (
+                is_due or self._outbox or multipart.is_readable(dealer)
+            ):  # sending may have used up the sign that something came
                 self.wake()
         finally:
             self._holder = 0
@@ -167,9 +166,9 @@ class Line:
         return dealer
 
     def _carry(self, dealer: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
-        ear, signs = self._ear.fileno(), int(monitor.getsockopt(FD))
+        ear, signs = self._ear.fileno(), int(monitor.getsockopt(zmq.FD))
         sleep = select.poll()
-        for descriptor in (ear, signs, int(dealer.getsockopt(FD))):
+        for descriptor in (ear, signs, int(dealer.getsockopt(zmq.FD))):
             sleep.register(descriptor, select.POLLIN)
         ready: set[int] = {signs}
         self._dealer = dealer
@@ -183,7 +182,7 @@ class Line:
                 self._read(dealer)
                 self._flush(dealer)  # an answer does not wait for what the tick finds to do
                 self._wakes_s = self._do(dealer)
-                patience_ms = 0 if _is_readable(dealer) else self._patience_ms(self._wakes_s)
+                patience_ms = 0 if multipart.is_readable(dealer) else self._patience_ms(self._wakes_s)
                 self._holder = 0
             ready = {descriptor for descriptor, _ in sleep.poll(patience_ms)}
         with self._hold:
@@ -219,7 +218,7 @@ class Line:
 
     def _read(self, dealer: zmq.Socket[bytes]) -> None:
         for _ in range(BATCH_MESSAGES):
-            if not _is_readable(dealer):  # cheaper than an exception after every batch
+            if not multipart.is_readable(dealer):
                 return
             self._on_message([frame.bytes for frame in multipart.receive(dealer)])
 
@@ -230,10 +229,6 @@ class Line:
             except zmq.Again:
                 return
             self._outbox.popleft()
-
-
-def _is_readable(dealer: zmq.Socket[bytes]) -> bool:
-    return bool(int(dealer.getsockopt(EVENTS)) & POLLIN)
 
 
 def prepare_process() -> None:

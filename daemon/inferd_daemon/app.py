@@ -143,7 +143,7 @@ class Daemon:
         with config.usable(models_dir):
             store = await asyncio.to_thread(Store, models_dir)
         with config.usable(state_dir):
-            peaks = await asyncio.to_thread(Peaks, state_dir / PEAKS_NAME)
+            self._peaks = peaks = await asyncio.to_thread(Peaks, state_dir / PEAKS_NAME)
         configured = frozenset(ModelId.parse(name) for name in self._settings.models)
         self._catalogue = await asyncio.to_thread(Registry, self._base, state_dir / rows_file.NAME, configured)
         first_life = Life(int(time.time()) * LIVES_PER_SECOND)
@@ -232,6 +232,7 @@ class Daemon:
             watchdog.cancel()
             await self._drain()
             gauge.cancel()
+            await asyncio.to_thread(self._peaks.save)  # of the lives that have just ended
             keeper.cancel()
 
     async def _feed_watchdog(self) -> None:

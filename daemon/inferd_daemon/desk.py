@@ -7,7 +7,7 @@ Runs in the loop; readings of processes are taken in a worker thread.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
@@ -120,11 +120,10 @@ class Desk:
             case _:
                 assert_never(work.operation)
 
-    def _later(self, work: Work, make: Callable[[], ModelList | StatusReport]) -> None:
+    def _later(self, work: Work, make: Callable[[], Awaitable[Terminal]]) -> None:
         async def run() -> None:
             try:
-                await self._meter.refresh()
-                event: Terminal = make()
+                event = await make()
             except Exception as bug:  # noqa: BLE001 - in a task of the root group it would end the daemon
                 report(bug, work.request.op)
                 event = own_fault(bug)
@@ -132,13 +131,26 @@ class Desk:
 
         self._tasks.create_task(run(), name=f"answer {work.trace_id}")
 
-    def _list(self) -> ModelList:
-        return ModelList(tuple(self.row(schema) for schema in self._catalogue.schemas))
+    def _known(self, work: Work, name: str) -> Schema | None:
+        """Return the model of this name; None: there is none, and the request has been told."""
+        try:
+            return self._catalogue.find(name)
+        except InferenceError as unknown:
+            self._requests.conclude(work.stream, as_event(unknown))
+            return None
 
-    def _report(self) -> StatusReport:
+    async def _list(self) -> ModelList:
+        await self._meter.refresh()
+        return ModelList(self._rows())
+
+    async def _report(self) -> StatusReport:
+        await self._meter.refresh()
         identity = self._identity()
         apps = tuple(App(app.key.name, app.key.uid, app.peer.pid, app.inflight) for app in self._requests.apps.values())
-        return StatusReport(replace(identity, models=self._list().models, apps=apps, processes=self._meter.rows))
+        return StatusReport(replace(identity, models=self._rows(), apps=apps, processes=self._meter.rows))
+
+    def _rows(self) -> tuple[Model, ...]:
+        return tuple(self.row(schema) for schema in self._catalogue.schemas)
 
     def row(self, schema: Schema) -> Model:
         """Return a model as it is now."""
@@ -168,37 +180,29 @@ class Desk:
         )
 
     def _explain(self, work: Work, name: str) -> None:
-        try:
-            schema = self._catalogue.find(name)
-        except InferenceError as unknown:
-            self._requests.conclude(work.stream, as_event(unknown))
+        schema = self._known(work, name)
+        if schema is None:
             return
         now_s = time.monotonic()
         decisions = tuple(_told(one, now_s) for one in self._steward.ledger.story.of(schema.id))
         self._requests.conclude(work.stream, WhyReport(str(schema.id), decisions))
 
     def _foresee(self, work: Work, name: str, context_tokens: int | None) -> None:
-        try:
-            schema = self._catalogue.find(name)
-        except InferenceError as unknown:
-            self._requests.conclude(work.stream, as_event(unknown))
+        schema = self._known(work, name)
+        if schema is None:
             return
         is_here = self._fleet.lifecycle.view(schema.id, time.monotonic()).state in HERE
-        preflight(
-            self._steward,
-            schema,
-            context_tokens,
-            lambda found: self._requests.conclude(work.stream, PreflightReport(found)),
-            weights_ready=is_here,
-        )
+
+        async def make() -> PreflightReport:
+            return PreflightReport(await preflight(self._steward, schema, context_tokens, weights_ready=is_here))
+
+        self._later(work, make)
 
     # --- pulls and unloads
 
     def _begin(self, work: Work, name: str, wanted: type[PullWanted | UnloadWanted]) -> None:
-        try:
-            schema = self._catalogue.find(name)
-        except InferenceError as unknown:
-            self._requests.conclude(work.stream, as_event(unknown))
+        schema = self._known(work, name)
+        if schema is None:
             return
         work.about = schema.id
         self._fleet.step(wanted(schema.id), time.monotonic())

@@ -205,7 +205,7 @@ class Fleet:
             cause = CAUSES.get(answer.details.get("cause"), "engine")
             self.step(life_of.LoadFailed(life, cause, answer.message), now_s)
         else:
-            self._load(life, self._catalogue.find(str(model)), path)
+            self._load(life, self._catalogue.of(model), path)
 
     def _load(self, life: Life, schema: Schema, path: Path | None) -> None:
         load = actors.Load(str(schema.id), schema.engine, str(path or ""), dict(schema.engine_options))
@@ -213,7 +213,7 @@ class Fleet:
 
     def _look_ahead(self, model: ModelId) -> None:
         """Have the file's header read while the process starts; what is wrong is said when the load is ordered."""
-        schema = self._catalogue.find(str(model))
+        schema = self._catalogue.of(model)
         with suppress(LoadFailed, OSError):
             path = self._store.path(schema)
             if path is not None and schema.engine in HEADED:

@@ -101,7 +101,7 @@ class RayHead:
         """Ask for an actor process; answered by `Started` or `Fell`. Does not block."""
         import ray
 
-        spec = ActorSpec(self._place.endpoint, order.life, order.kind, order.model, order.secret, order.gpu_share)
+        spec = ActorSpec(self._place.endpoint, order.life, order.kind, order.model, order.secret)
         try:
             actor = ray.remote(Process).options(**_options(order)).remote(spec)
             self._actors[order.life] = actor

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,8 @@ class Peaks:
         """Open and read `file`. Blocks; raises OSError when the folder cannot be written."""
         self._file = file
         self._changed: dict[Shape, Peak] = {}
+        self._changing = threading.Lock()
+        """`save` takes the changes in a worker thread."""
         try:
             self._known = self._read()
         except sqlite3.DatabaseError as broken:
@@ -80,11 +83,13 @@ class Peaks:
 
     def _set(self, shape: Shape, peak: Peak) -> None:
         if self._known.get(shape) != peak:
-            self._known[shape] = self._changed[shape] = peak
+            with self._changing:
+                self._known[shape] = self._changed[shape] = peak
 
     def save(self) -> None:
         """Write what has changed. Blocks; what cannot be written is logged and tried again with the next change."""
-        changed, self._changed = self._changed, {}
+        with self._changing:
+            changed, self._changed = self._changed, {}
         if not changed:
             return
         rows = [(one.model, one.engine, one.settings, peak.peak_bytes, peak.load_s) for one, peak in changed.items()]
@@ -93,7 +98,8 @@ class Peaks:
                 database.executemany("INSERT OR REPLACE INTO peaks VALUES (?, ?, ?, ?, ?)", rows)
         except sqlite3.Error as failed:
             log.warning("learned memory was not written", file=str(self._file), reason=str(failed))
-            self._changed = changed | self._changed
+            with self._changing:
+                self._changed = changed | self._changed
 
     def _read(self) -> dict[Shape, Peak]:
         with contextlib.closing(self._connect()) as database:

@@ -6,8 +6,8 @@ the loop.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -17,7 +17,7 @@ from inferd_daemon.ledger.verdict import Fits, FitsAfter, Squeezed, TooLarge, Ve
 
 if TYPE_CHECKING:
     from inferd_daemon.catalogue import Schema
-    from inferd_daemon.steward import Steward
+    from inferd_daemon.steward import Basis, Steward
 
 Word = Literal["fits", "fits_after_eviction", "waits", "squeezed", "too_large"]
 WORDS: Final[dict[type[Verdict], Word]] = {
@@ -29,39 +29,33 @@ WORDS: Final[dict[type[Verdict], Word]] = {
 }
 
 
-def preflight(
-    steward: Steward,
-    schema: Schema,
-    context_tokens: int | None,
-    then: Callable[[Preflight], None],
-    *,
-    weights_ready: bool,
-) -> None:
-    """Have `then` told the report: at once, or when the file's header has been read."""
+async def preflight(steward: Steward, schema: Schema, context_tokens: int | None, *, weights_ready: bool) -> Preflight:
+    """Return the report; waits for the file's header if nothing was learned yet."""
     options = {**schema.engine_options, **({"context_tokens": context_tokens} if context_tokens else {})}
-    asked = replace(schema, engine_options=options)
+    known: asyncio.Future[tuple[int, Basis]] = asyncio.get_running_loop().create_future()
 
-    def judged(need_bytes: int, basis: Literal["learned", "header", "guess"]) -> None:
-        now_s = time.monotonic()
-        steward.ticked(now_s, look=True)
-        accounts = steward.ledger.accounts
-        books, verdict = steward.ledger.preview(schema.id, need_bytes, now_s)
-        victims = verdict.victims if isinstance(verdict, FitsAfter) else ()
-        room, terms = accounts.rooms[RAM], accounts.terms[RAM]
-        then(
-            Preflight(
-                model=str(schema.id),
-                verdict="resident" if verdict is None else WORDS[type(verdict)],
-                estimate_bytes=need_bytes,
-                basis=basis,
-                resident_bytes=accounts.held_bytes(RAM),
-                free_bytes=max(0, books.free_bytes),
-                limit_bytes=books.limit_bytes,
-                reserve_bytes=terms.reserve_of(room),
-                available_bytes=room.available_bytes,
-                evicted=tuple(str(one.model) for one in victims),
-                weights_ready=weights_ready,
-            )
-        )
+    def foreseen(need_bytes: int, basis: Basis) -> None:
+        if not known.done():
+            known.set_result((need_bytes, basis))
 
-    steward.foresee(asked, judged)
+    steward.foresee(replace(schema, engine_options=options), foreseen)
+    need_bytes, basis = await known
+    now_s = time.monotonic()
+    steward.ticked(now_s, look=True)
+    accounts = steward.ledger.accounts
+    books, verdict = steward.ledger.preview(schema.id, need_bytes, now_s)
+    victims = verdict.victims if isinstance(verdict, FitsAfter) else ()
+    room = accounts.rooms[RAM]
+    return Preflight(
+        model=str(schema.id),
+        verdict="resident" if verdict is None else WORDS[type(verdict)],
+        estimate_bytes=need_bytes,
+        basis=basis,
+        resident_bytes=accounts.held_bytes(RAM),
+        free_bytes=max(0, books.free_bytes),
+        limit_bytes=books.limit_bytes,
+        reserve_bytes=accounts.terms[RAM].reserve_of(room),
+        available_bytes=room.available_bytes,
+        evicted=tuple(str(one.model) for one in victims),
+        weights_ready=weights_ready,
+    )

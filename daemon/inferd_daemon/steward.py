@@ -20,6 +20,7 @@ from inferd_daemon import ledger, lifecycle
 from inferd_daemon.lifecycle import State
 from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
 from inferd_daemon.refusal import refusal
+from inferd_daemon.telemetry import survived
 
 if TYPE_CHECKING:
     from inferd_daemon.catalogue import ModelId, Models, Schema
@@ -30,6 +31,9 @@ log = structlog.get_logger()
 
 FIRST_LOAD_S: Final = 5.0
 """What a model that was never loaded here is taken to need; the next decision about it knows better."""
+
+Basis = Literal["learned", "header", "guess"]
+"""How it is known what a load needs."""
 
 
 class Surroundings(Protocol):
@@ -106,7 +110,7 @@ class Steward:
         if self._asked.get(model) is not shape:
             return
         del self._asked[model]
-        expected_bytes = self._guessed_bytes(self._catalogue.of(model)) if peak_bytes is None else peak_bytes
+        expected_bytes, _ = self._expected(self._catalogue.of(model), peak_bytes)
         self._ask(model, shape, Peak(expected_bytes, FIRST_LOAD_S), now_s)
 
     def _ask(self, model: ModelId, shape: Shape, need: Peak, now_s: float) -> None:
@@ -139,6 +143,7 @@ class Steward:
             self._step(ledger.Left(view.model), now_s)
 
     def _loaded(self, model: ModelId, load_s: float, now_s: float) -> None:
+        self._wake()  # it may have looked between the grant and the process, and found nobody
         life = self._lives.get(model)
         if life is not None and life.loaded_s == ledger.NEVER_S:
             life.load_s, life.loaded_s = load_s, now_s
@@ -184,20 +189,19 @@ class Steward:
 
     # --- what a load needs
 
-    def foresee(self, schema: Schema, then: Callable[[int, Literal["learned", "header", "guess"]], None]) -> None:
+    def foresee(self, schema: Schema, then: Callable[[int, Basis], None]) -> None:
         """Have `then` told what a load of this schema would need, and how that is known: at once, or when its file was read."""
         learned = self._peaks.of(self._shape(schema))
         if learned is not None:
             then(learned.peak_bytes, "learned")
             return
 
-        def foreseen(peak_bytes: int | None) -> None:
-            if peak_bytes is None:
-                then(self._guessed_bytes(schema), "guess")
-            else:
-                then(peak_bytes, "header")
+        self._foresight.ask(schema, lambda peak_bytes: then(*self._expected(schema, peak_bytes)))
 
-        self._foresight.ask(schema, foreseen)
+    def _expected(self, schema: Schema, foreseen_bytes: int | None) -> tuple[int, Basis]:
+        if foreseen_bytes is not None:
+            return foreseen_bytes, "header"
+        return self._guessed_bytes(schema), "guess"
 
     def _shape(self, schema: Schema) -> Shape:
         settings = settings_of(schema.engine_options, schema.context_tokens, self._file_bytes(schema))
@@ -229,7 +233,8 @@ class Steward:
         try:
             while self._inbox:
                 for command in self.ledger.step(self._inbox.popleft(), now_s):
-                    self._carry_out(command, now_s)
+                    with survived(type(command).__name__):  # what is behind it is booked already
+                        self._carry_out(command, now_s)
         finally:
             self._is_stepping = False
 

@@ -31,8 +31,8 @@ from inferd_daemon.crossing import Fact, Frames, Order, WiresFailed
 from inferd_daemon.session import Peer
 from inferd_daemon.switchboard import Kick, Outgoing, Switchboard
 
-POLLIN, EVENTS, FD, SRCFD = (int(one) for one in (zmq.POLLIN, zmq.EVENTS, zmq.FD, zmq.SRCFD))
-"""As plain numbers: an enum's arithmetic costs microseconds at every message."""
+SRCFD: Final = int(zmq.SRCFD)
+"""As a plain number: an enum's arithmetic costs microseconds at every message."""
 HWM_MESSAGES: Final = 1_000
 """Above the 900 events that an app's windows may sum to, so an honest peer never meets it."""
 MAX_FRAME_BYTES: Final = 32 * 2**20
@@ -104,7 +104,7 @@ class Router:
         self.socket.setsockopt(zmq.ZAP_DOMAIN, b"inferd")  # turns ZMTP 1 and 2 peers away, which have no identity
         self.monitor = self.socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
         self.monitor.setsockopt(zmq.RCVHWM, MONITOR_HWM_EVENTS)
-        self.signs = int(self.monitor.getsockopt(FD))
+        self.signs = int(self.monitor.getsockopt(zmq.FD))
         """Descriptor that tells when the monitor has something to say."""
         self.socket.bind(endpoint)
         Path(endpoint.removeprefix("ipc://")).chmod(0o600)
@@ -127,8 +127,8 @@ class Router:
 
     @property
     def is_readable(self) -> bool:
-        """Whether there is a message; asking is cheaper than an exception at the end of every batch."""
-        return bool(int(self.socket.getsockopt(EVENTS)) & POLLIN)
+        """Whether there is a message."""
+        return multipart.is_readable(self.socket)
 
     def _line(self, peer_id: bytes, frame: zmq.Frame) -> PeerLine | None:
         """Return who sent this frame, by the kernel's word on every message: a routing id can be chosen by anybody."""
@@ -208,7 +208,7 @@ class Router:
         """
         if not self._suspects:
             return []
-        self.socket.getsockopt(EVENTS)  # has libzmq take note of ended pipes, which a send does not always do
+        multipart.is_readable(self.socket)  # has libzmq take note of ended pipes, which a send does not always do
         gone = [peer_id for peer_id in self._suspects if self._try(peer_id, self._probe) is None]
         self._suspects = {
             peer_id: probes - 1 for peer_id, probes in self._suspects.items() if probes > 1 and peer_id not in gone
@@ -324,7 +324,7 @@ class Wires:
         """Sleep on bare descriptors: libzmq's own poll asks every socket twice, with two system calls each."""
         apps, actors = self._apps, self._actors
         sleep, ready = select.poll(), {apps.signs, actors.signs}
-        for descriptor in (self._ear.fileno(), *ready, *(int(one.socket.getsockopt(FD)) for one in (apps, actors))):
+        for descriptor in (self._ear.fileno(), *ready, *(int(one.socket.getsockopt(zmq.FD)) for one in (apps, actors))):
             sleep.register(descriptor, select.POLLIN)
         while not self._stopping or self._orders:
             self._round(ready, time.monotonic())

@@ -43,7 +43,6 @@ MONITOR_EVENT: Final = "=HI"
 
 POLLIN: Final = int(zmq.POLLIN)
 POLLOUT: Final = int(zmq.POLLOUT)
-EVENTS: Final = int(zmq.EVENTS)
 """Plain numbers: arithmetic with the library's enums costs microseconds, and a poll has several of them."""
 
 _contexts: dict[int, zmq.Context[zmq.Socket[bytes]]] = {}
@@ -111,7 +110,9 @@ class Carrier:
             if kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._session.connected()
             else:
-                while self._is_readable():  # what the daemon said before it left: often the end of a request
+                while multipart.is_readable(
+                    self._dealer
+                ):  # what the daemon said before it left: often the end of a request
                     self._read()
                 self._session.disconnected(time.monotonic())
                 self.is_over = True
@@ -122,11 +123,8 @@ class Carrier:
             frames = multipart.receive(self._dealer)
             peer_uid = None if self._session.phase is Phase.UP else _peer_uid(frames[0])
             self._session.receive([frame.bytes for frame in frames], peer_uid, now_s)
-            if not self._is_readable():  # cheaper than an exception after every batch
+            if not multipart.is_readable(self._dealer):
                 return
-
-    def _is_readable(self) -> bool:
-        return bool(int(self._dealer.getsockopt(EVENTS)) & POLLIN)
 
 
 def _patience_ms(until_s: float) -> int:

@@ -16,6 +16,7 @@ from file_server import (
     answering,
     chunked,
     cut,
+    partly,
     serving,
     silent,
     stalled,
@@ -78,6 +79,13 @@ def test_a_whole_file_comes_with_its_size_and_digest(order: Order) -> None:
     assert run(order, told) == Fetched(DIGEST, len(WEIGHTS))
     assert told[-1] == Moved("downloading", len(WEIGHTS), len(WEIGHTS))
     assert [one.done_bytes for one in told] == sorted(one.done_bytes for one in told)
+
+
+def test_a_part_of_what_was_asked_for_is_not_taken_for_the_rest(order: Order, server: FileServer) -> None:
+    """The first answer told no size, so that only the part itself tells that more is to come."""
+    server.shelf.acts += [chunked(1_000), partly(100)]
+    assert fetched(replace(order, patience=STEADY)) == WEIGHTS
+    assert starts(server) == [0, 1_000, 1_100]
 
 
 # --- what goes wrong

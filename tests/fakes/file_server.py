@@ -140,11 +140,24 @@ def chunked(after_bytes: int | None = None) -> Act:
 
     def act(handler: FileHandler) -> None:
         handler.protocol_version = "HTTP/1.1"
-        handler.head(200, {"Content-Type": "application/octet-stream", "Transfer-Encoding": "chunked"})
+        tag = {"ETag": handler.server.shelf.etag} if handler.server.shelf.etag else {}
+        handler.head(200, {"Content-Type": "application/octet-stream", "Transfer-Encoding": "chunked", **tag})
         body = handler.server.shelf.content[:after_bytes]
         handler.wfile.write(f"{len(body):x}\r\n".encode() + body + b"\r\n")
         if after_bytes is None:
             handler.wfile.write(b"0\r\n\r\n")
+
+    return act
+
+
+def partly(count: int) -> Act:
+    """Send so many of the bytes that were asked for, and say so: an answer that is whole and not all."""
+
+    def act(handler: FileHandler) -> None:
+        content, start_bytes = handler.server.shelf.content, handler.server.shelf.asked[-1].start_bytes
+        told = f"bytes {start_bytes}-{start_bytes + count - 1}/{len(content)}"
+        handler.head(206, {"Content-Length": str(count), "Content-Range": told})
+        handler.wfile.write(content[start_bytes : start_bytes + count])
 
     return act
 

@@ -183,6 +183,6 @@ def test_preflight_says_whether_it_fits_who_would_leave_and_the_numbers() -> Non
     assert "me/big:q4 fits once these have left: me/a:x, me/b:x" in shown
     assert "inferd pull me/big:q4" in shown
     assert "estimate (header)" in shown
-    assert "3.00 GB" in shown or "3 GB" in shown
+    assert "3.00 GB" in shown
     told = json.loads(invoke(client, "preflight", "me/big:q4", "--context-tokens", "8192", "--json").stdout)
     assert (told["preflight"]["verdict"], told["preflight"]["evicted"]) == ("fits_after_eviction", ["me/a:x", "me/b:x"])

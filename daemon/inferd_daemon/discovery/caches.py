@@ -96,7 +96,9 @@ def _files(folder: Path) -> Iterator[Path]:
             folders.clear()
         for name in sorted(names):
             file = Path(place, name)
-            if left and _is_file(file):
+            if _is_file(file):
+                if not left:
+                    return
                 left -= 1
                 yield file
 

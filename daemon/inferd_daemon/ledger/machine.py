@@ -67,8 +67,10 @@ class Ledger:
     ) -> tuple[Books, Verdict | None]:
         """Return how a load that came now would be judged; None: the model holds memory already. Changes nothing."""
         load = Waiting(model, device, need_bytes, "", 0, 0.0, asked_s=now_s, number=self._count + 1)
-        books = self.accounts.books(load, self.accounts.line(device, now_s), now_s)
-        if model in self.accounts.holdings:
+        ahead = [one for one in self.accounts.line(device, now_s) if one.model != model]
+        books = self.accounts.books(load, ahead, now_s)
+        holding = self.accounts.holdings.get(model)
+        if holding is not None and holding.phase is not Phase.LEAVING:
             return books, None
         return books, judge(need_bytes, books, self._leaving.idle(device, now_s), [])
 

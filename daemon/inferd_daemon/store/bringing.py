@@ -119,6 +119,8 @@ class Bringing:
     def _is_mended(self, sha256: str, own: Path, watch: Watch) -> bool:
         """Tell whether the right file is there and only its receipt was lost, or its time changed; else remove it."""
         file = self._layout.blob(sha256)
+        if not file.exists():  # and none is removed that the pull of another source may publish just now
+            return False
         if self._is_verified(file, sha256, own, watch):
             return True
         file.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferd.errors import LoadFailed
-from inferd_daemon.catalogue import BuiltinSource, HubSource, UrlSource
+from inferd_daemon.catalogue import BuiltinSource, HubSource, Source, UrlSource
 from inferd_daemon.store import partials
 from inferd_daemon.store.bringing import Bringing
 from inferd_daemon.store.fetching.words import Patience
@@ -111,16 +111,20 @@ class Store:
         without a digest of its own is asked anew at the next pull, whatever it gave before. Waits for a pull of the same
         source to end.
         """
-        place = known_place(schema.source, self._layout)
+        if not isinstance(schema.source, HubSource | UrlSource):
+            return self._forget(schema.source)
+        key = key_of(schema.source)
+        with locked(self._layout.lock(key), time.sleep):  # what a pull that runs brings is to go, too
+            freed_bytes = self._forget(schema.source) + partials.forget(self._layout.partial(key))
+            self._layout.record(key).unlink(missing_ok=True)
+        return freed_bytes
+
+    def _forget(self, source: Source) -> int:
+        place = known_place(source, self._layout)
         freed_bytes = 0
         if place is not None:
             if place.is_ours and place.file.exists():
                 freed_bytes = place.file.stat().st_size
                 place.file.unlink()
             self._layout.receipt(place.file).unlink(missing_ok=True)
-        if isinstance(schema.source, HubSource | UrlSource):
-            key = key_of(schema.source)
-            with locked(self._layout.lock(key), time.sleep):
-                freed_bytes += partials.forget(self._layout.partial(key))
-                self._layout.record(key).unlink(missing_ok=True)
         return freed_bytes

@@ -56,11 +56,13 @@ def compose(seated: Sequence[Live], pace: Pace, *, batch_tokens: int, free_cells
 
 
 def _chunk(pending: int, most: int, writing: int) -> int:
-    """Return how many of the prompts' tokens a step reads that may read `most`, and at least what fills a tile."""
+    """Return how many of the prompts' tokens a step reads that may read `most`: all, or what fills tiles."""
+    if pending <= most:
+        return pending
     tile = max(1, LEAST_TOKENS - writing)
     chunk = max(1, most // tile) * tile
     odd = pending % tile
-    return chunk if pending <= chunk or not odd else chunk - tile + odd
+    return chunk - tile + odd if odd else chunk
 
 
 def _came_with(writing: Live, reading: Live) -> bool:

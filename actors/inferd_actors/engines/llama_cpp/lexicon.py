@@ -23,7 +23,8 @@ from inferd.messages.bounds import MAX_TEXT_CHARS
 from inferd.messages.operations import EstimateTokens, Generate
 from inferd_actors.engines.abilities import check
 from inferd_actors.engines.llama_cpp import library
-from inferd_actors.engines.llama_cpp.prompt import context_tokens, prompt_of
+from inferd_actors.engines.llama_cpp.prompt import prompt_of
+from inferd_actors.engines.llama_cpp.sizes import context_tokens_of
 from inferd_actors.engines.llama_cpp.template import ChatTemplate
 
 ID_BYTES: Final = 4
@@ -100,7 +101,7 @@ class Lexicon:
             prompt = prompt_of(generate, model, self._opened_template(), self._words, still_wanted)
         if prompt is None:
             return None
-        return len(prompt), context_tokens(configured, self._file.trained_tokens)
+        return len(prompt), context_tokens_of(configured, self._file.trained_tokens)
 
     def close(self) -> None:
         """Release the file; the caller sees to it that nobody uses it any more."""

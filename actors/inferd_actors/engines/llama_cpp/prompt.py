@@ -1,6 +1,6 @@
 """From a conversation to the tokens that a model reads.
 
-Covers: rendering, tokenizing, the size of the context. Does not cover what becomes of a prompt that does not fit: its callers,
+Covers: rendering, tokenizing. Does not cover what becomes of a prompt that does not fit: its callers,
 the engine and the vocab actor, which so count the same.
 """
 
@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from inferd.errors import UnsupportedMode
-from inferd_actors.engines.llama_cpp.sizes import DEFAULT_CONTEXT_TOKENS
 
 if TYPE_CHECKING:
     from inferd.messages.operations import Generate
@@ -39,8 +38,3 @@ def prompt_of(
     look_at(text)
     begins = bool(words.begin_text) and text.startswith(words.begin_text)
     return words.tokenize(text, add_begin=not begins, marks=True)
-
-
-def context_tokens(configured: int, trained: int) -> int:
-    """Return how many tokens prompt and answer may have together; `configured` 0: it is not."""
-    return configured or min(trained, DEFAULT_CONTEXT_TOKENS)

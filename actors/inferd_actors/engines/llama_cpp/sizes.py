@@ -43,7 +43,8 @@ class Sizes:
 
 def sizes_of(options: Options, trained_tokens: int, *, is_offloaded: bool) -> Sizes:
     """Return the sizes of a life. Raises LoadFailed naming the option that asks for more than the model was trained for."""
-    context_tokens = _context_tokens(options.context_tokens, trained_tokens)
+    _check_context(options.context_tokens, trained_tokens)
+    context_tokens = context_tokens_of(options.context_tokens, trained_tokens)
     cells = max(context_tokens, options.cache_tokens or CONTEXTS * context_tokens)
     batch_tokens = min(GPU_BATCH_TOKENS if is_offloaded else BATCH_TOKENS, cells)
     return Sizes(
@@ -60,8 +61,12 @@ def ubatch_tokens(batch_tokens: int, *, is_offloaded: bool) -> int:
     return batch_tokens if is_offloaded else min(batch_tokens, CPU_UBATCH_TOKENS)
 
 
-def _context_tokens(wanted: int, trained: int) -> int:
+def context_tokens_of(configured: int, trained: int) -> int:
+    """Return how many tokens prompt and answer may have together; `configured` 0: it is not."""
+    return configured or min(trained, DEFAULT_CONTEXT_TOKENS)
+
+
+def _check_context(wanted: int, trained: int) -> None:
     if wanted > trained:
         problem = f"engine option context_tokens: {wanted:,} are wanted, the model was trained for {trained:,}"
         raise LoadFailed(problem, details={"cause": "engine", "option": "context_tokens"})
-    return wanted or min(trained, DEFAULT_CONTEXT_TOKENS)

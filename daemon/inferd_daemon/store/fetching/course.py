@@ -84,10 +84,11 @@ class Course:
         origin, kept_bytes = self._partial.origin, self._partial.size_bytes
         if not self._partial.is_hashed:
             self._partial.rehash(lambda done_bytes: self._tell(Moved("verifying", done_bytes, kept_bytes)))
-        if origin is None or origin.size_bytes != kept_bytes:
+        total_bytes = origin.size_bytes if origin is not None else None
+        if total_bytes is None or total_bytes != kept_bytes:
             with _answer(found.url, self._headers(wanted), self._order.patience) as answer:
-                self._receive(answer, wanted)
-        return self._checked(wanted, found)
+                total_bytes = self._receive(answer, wanted)
+        return self._checked(wanted, found, total_bytes)
 
     def _look_up(self) -> Found:
         if self._order.hub is None:
@@ -119,8 +120,8 @@ class Course:
             asks["If-Range"] = origin.etag
         return asks
 
-    def _receive(self, answer: Answer, wanted: Origin) -> None:
-        """Append what the answer brings, up to the file's size."""
+    def _receive(self, answer: Answer, wanted: Origin) -> int | None:
+        """Append what the answer brings, up to the file's size, which is returned; None: it is not told."""
         body = body_of(answer.status, answer.headers, self._partial.size_bytes)
         total_bytes = self._total(body, wanted)
         if total_bytes is None and wanted.sha256 is None and not body.has_end:
@@ -138,6 +139,7 @@ class Course:
                 looked_bytes = done_bytes
             self._partial.append(chunk)
             self._tell(Moved("downloading", done_bytes, total_bytes))
+        return total_bytes
 
     def _total(self, body: Body, wanted: Origin) -> int | None:
         """Return the size of the whole file. Raises Setback if two places tell different ones."""
@@ -158,11 +160,11 @@ class Course:
             numbers = {"needed_bytes": wanted_bytes, "free_bytes": free_bytes}
             raise Setback(Failed("disk", problem, retryable=True, numbers=numbers), again=False)
 
-    def _checked(self, wanted: Origin, found: Found) -> Fetched:
+    def _checked(self, wanted: Origin, found: Found, total_bytes: int | None) -> Fetched:
         """Return what the partial file is, now that the server has no more of it."""
-        origin, size_bytes = self._partial.origin, self._partial.size_bytes
-        if origin is not None and origin.size_bytes is not None and size_bytes < origin.size_bytes:
-            problem = f"the server ended after {size_bytes} of {origin.size_bytes} bytes"
+        size_bytes = self._partial.size_bytes
+        if total_bytes is not None and size_bytes < total_bytes:
+            problem = f"the server ended after {size_bytes} of {total_bytes} bytes"
             raise Setback(Failed("download", problem, retryable=True))
         sha256 = self._partial.sync()
         if wanted.sha256 not in (None, sha256):

@@ -50,9 +50,9 @@ class Context:
         self._context = lib.llama_init_from_model(model.handle, params)
         if not self._context:
             raise load_failed(f"llama.cpp cannot make a context of {cells:,} tokens for {seats} sequences", "no_memory")
-        self._is_offloaded = model.is_offloaded
         self._memory = lib.llama_get_memory(self._context)
         self._pools = None if model.is_offloaded else Pools(self._context)
+        """None: a GPU computes."""
         self._row_of_logits = ctypes.c_float * len(model.vocabulary)
         self._batch = _Batch(batch_tokens)
 
@@ -76,7 +76,7 @@ class Context:
             raise MemoryError(f"the cache has no room for {batch.n_tokens} tokens")
         if code != 0:
             raise RuntimeError(f"llama_decode returned {code}: {complaints()}")
-        if self._is_offloaded:
+        if self._pools is None:
             lib.llama_synchronize(self._context)  # a GPU is only told; without this nobody would know how long it takes
         return wanted
 
