@@ -43,6 +43,7 @@ from inferd.errors import (
     VersionMismatch,
 )
 from inferd.handle import AsyncInferenceHandle, InferenceHandle
+from inferd.holds import Hold
 from inferd.messages.bounds import Blob
 from inferd.messages.control import Priority
 from inferd.messages.events import (
@@ -51,6 +52,7 @@ from inferd.messages.events import (
     Likely,
     Loading,
     Parked,
+    Pinned,
     Pulled,
     PullProgress,
     Queued,
@@ -66,7 +68,20 @@ from inferd.messages.events import (
     Usage,
 )
 from inferd.messages.operations import AudioBlock, ImageBlock, Message, TextBlock, ToolCall
-from inferd.messages.reports import App, DaemonReport, MemoryDecision, Model, Preflight, Process
+from inferd.messages.reports import (
+    App,
+    Coverage,
+    DaemonReport,
+    Health,
+    MemoryDecision,
+    Model,
+    Preflight,
+    Problem,
+    Process,
+    Provider,
+    Trouble,
+    Warmed,
+)
 from inferd.messages.schemas import (
     CostTier,
     Endpoint,
@@ -86,11 +101,13 @@ from inferd.vocabulary import TokenEstimate
 
 if TYPE_CHECKING:
     from inferd.aio import AsyncClient
+    from inferd.aio_holds import AsyncHold
     from inferd.aio_streams import AsyncLoopback, AsyncReplyStream, AsyncStream
 
 __all__ = [
     "App",
     "AsyncClient",
+    "AsyncHold",
     "AsyncInferenceHandle",
     "AsyncLoopback",
     "AsyncReplyStream",
@@ -104,6 +121,7 @@ __all__ = [
     "ContentRefused",
     "ContextOverflow",
     "CostTier",
+    "Coverage",
     "DaemonReport",
     "DeadlineExceeded",
     "Discovered",
@@ -112,6 +130,8 @@ __all__ = [
     "FoundServer",
     "GenerateEvent",
     "GenerateOptions",
+    "Health",
+    "Hold",
     "HubFile",
     "ImageBlock",
     "InferenceError",
@@ -135,11 +155,14 @@ __all__ = [
     "Parked",
     "Performance",
     "PermissionDenied",
+    "Pinned",
     "Preflight",
     "Priority",
+    "Problem",
     "Process",
     "Prompt",
     "ProtocolError",
+    "Provider",
     "ProviderError",
     "PullEvent",
     "PullFailed",
@@ -165,16 +188,18 @@ __all__ = [
     "ToolCall",
     "ToolCallDelta",
     "ToolCallStart",
+    "Trouble",
     "Unregistered",
     "UnsupportedMode",
     "Upgrade",
     "Usage",
     "VersionMismatch",
+    "Warmed",
     "__version__",
     "accumulate",
 ]
 
-_ASYNC = frozenset({"AsyncClient", "AsyncLoopback", "AsyncReplyStream", "AsyncStream"})
+_ASYNC = frozenset({"AsyncClient", "AsyncHold", "AsyncLoopback", "AsyncReplyStream", "AsyncStream"})
 """Loaded when first named: importing asyncio costs a blocking app 40 ms for nothing."""
 
 

@@ -18,7 +18,9 @@ from inferd import endings
 from inferd.calls import UNREAD, is_state
 from inferd.drafts import checked_timeout
 from inferd.intake import Intake, Only
-from inferd.messages import control
+from inferd.keeping import LOADING
+from inferd.messages import control, events
+from inferd.messages.events import Loading
 from inferd.reply import GenerateEvent, Reply, ReplyView
 from inferd.uplink import (
     LOOPBACK_EVENTS,
@@ -37,9 +39,11 @@ if TYPE_CHECKING:
     from inferd.calls import Item, Mailbox
     from inferd.drafts import Draft
     from inferd.intake import View
+    from inferd.keeping import OnProgress
     from inferd.line import Line
 
 E = TypeVar("E")
+T = TypeVar("T", bound=events.Terminal)
 
 
 class Box:
@@ -250,3 +254,15 @@ class AsyncLoopback(AsyncStream[LoopbackEvent]):
         self._intake.check_process()
         self._uplink.check()
         self._uplink.take(self._grants.taken())
+
+
+async def answer(line: Line, request: Draft, kind: type[T], on_progress: OnProgress | None = None) -> T:
+    """Return the one event that answers a request; leaving early cancels. See `streams.answer`."""
+    waits = request.op in LOADING
+    async with AsyncStream(line, request, Only[T | Loading](kind, Loading), progress_extends=waits) as stream:
+        async for event in stream:
+            if isinstance(event, kind):
+                return event
+            if on_progress is not None and isinstance(event, Loading):
+                on_progress(event)
+    raise endings.wrong_end()

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from inferd import endings
 from inferd.drafts import checked_timeout
 from inferd.intake import Intake, Only
+from inferd.keeping import LOADING
 from inferd.letterbox import Letterbox
-from inferd.messages import control
+from inferd.messages import control, events
+from inferd.messages.events import Loading
 from inferd.reply import GenerateEvent, Reply, ReplyView
 from inferd.uplink import LOOPBACK_EVENTS, SEND_TIMEOUT_S, LoopbackEvent, Uplink, UplinkMessage, late_feed, pieces, say
 
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
     from inferd.calls import Item, Mailbox
     from inferd.drafts import Draft
     from inferd.intake import View
+    from inferd.keeping import OnProgress
     from inferd.line import Line
 
 E = TypeVar("E")
+T = TypeVar("T", bound=events.Terminal)
 
 
 class Stream(Iterable[E], Generic[E]):
@@ -183,3 +187,18 @@ class Loopback(Stream[LoopbackEvent]):
             self._uplink.take(self._connection.take(self._grants, max(0.0, deadline_s - time.monotonic())))
         except queue.Empty:
             raise late_feed(timeout_s) from None
+
+
+def answer(line: Line, request: Draft, kind: type[T], on_progress: OnProgress | None = None) -> T:
+    """Return the one event that answers a request. Blocks; leaving early cancels.
+
+    `on_progress`: told of the loads that it waits for; those of operations in `LOADING` start `timeout_s` anew.
+    """
+    waits = request.op in LOADING
+    with Stream(line, request, Only[T | Loading](kind, Loading), progress_extends=waits) as stream:
+        for event in stream:
+            if isinstance(event, kind):
+                return event
+            if on_progress is not None and isinstance(event, Loading):
+                on_progress(event)
+    raise endings.wrong_end()

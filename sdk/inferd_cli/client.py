@@ -16,7 +16,19 @@ from inferd.address import socket_path
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from inferd import Discovered, GenerateEvent, PullEvent, Registered, Removed, Unregistered, Upgrade
+    from inferd import (
+        Discovered,
+        GenerateEvent,
+        Health,
+        Pinned,
+        PullEvent,
+        Registered,
+        Removed,
+        Unregistered,
+        Upgrade,
+        Warmed,
+    )
+    from inferd.keeping import OnProgress
     from inferd.messages.control import Priority
     from inferd.messages.operations import Message
     from inferd.messages.reports import DaemonReport, MemoryDecision, Model, Preflight
@@ -39,6 +51,18 @@ class EventStream(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
     def __iter__(self) -> Iterator[GenerateEvent]: ...
+
+
+class Held(Protocol):
+    """`inferd.Hold`: models that stay until its block is left, or its time is over."""
+
+    models: tuple[str, ...]
+    seconds: float
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
 
 
 class Models(Protocol):
@@ -70,6 +94,18 @@ class Models(Protocol):
 
     def preflight(self, name: str, context_tokens: int | None = None) -> Preflight:
         """Return whether the model would fit into memory now."""
+
+    def hold(self, names: Sequence[str], seconds: float, *, on_progress: OnProgress | None = None) -> Held:
+        """Return when all of these are in memory and stay there."""
+
+    def warm_up(self, names: Sequence[str], *, on_progress: OnProgress | None = None) -> Sequence[Warmed]:
+        """Return one result per name when each is loaded or has failed."""
+
+    def pin(self, name: str) -> Pinned:
+        """Return when the model is pinned."""
+
+    def unpin(self, name: str) -> Pinned:
+        """Return when it is so no more."""
 
 
 class Daemon(Protocol):
@@ -106,8 +142,12 @@ class Client(Protocol):
         max_tokens: int | None = None,
         temperature: float | None = None,
         seed: int | None = None,
+        keep_alive_s: float | None = None,
     ) -> EventStream:
         """Return the events of one answer; the request is sent when the `with` block is entered, or before."""
+
+    def health(self) -> Health:
+        """Return how the whole service is."""
 
     def close(self) -> None:
         """Say goodbye; what is still running for this client is cancelled."""

@@ -11,26 +11,42 @@ from inferd import errors
 
 NAMES = {
     "clients": {"AsyncClient", "Client", "AsyncInferenceHandle", "InferenceHandle", "GenerateOptions", "Priority"},
-    "streams": {"AsyncLoopback", "AsyncReplyStream", "AsyncStream", "Loopback", "ReplyStream", "Stream"},
+    "streams": {
+        "AsyncHold",
+        "AsyncLoopback",
+        "AsyncReplyStream",
+        "AsyncStream",
+        "Hold",
+        "Loopback",
+        "ReplyStream",
+        "Stream",
+    },
     "what is asked": {"AudioBlock", "Blob", "ImageBlock", "Message", "Prompt", "TextBlock", "ToolCall"},
     "what is answered": {
         "App",
+        "Coverage",
         "DaemonReport",
         "Discovered",
         "Done",
         "FoundServer",
+        "Health",
         "Likely",
         "MemoryDecision",
         "Model",
+        "Pinned",
         "Preflight",
+        "Problem",
         "Process",
+        "Provider",
         "Registered",
         "Removed",
         "Reply",
         "TokenEstimate",
         "TokenLogprob",
+        "Trouble",
         "Unregistered",
         "Upgrade",
+        "Warmed",
         "accumulate",
     },
     "what is known of models": {
@@ -83,6 +99,7 @@ def test_the_asyncio_client_has_the_blocking_clients_names() -> None:
     assert face(inferd.AsyncStream) == face(inferd.Stream) - {"close"} | {"aclose"}
     assert face(inferd.AsyncReplyStream) == face(inferd.ReplyStream)
     assert face(inferd.AsyncLoopback) == face(inferd.Loopback)
+    assert face(inferd.AsyncHold) == face(inferd.Hold)
     for name in face(inferd.Client) - {"close"}:
         blocking, awaited = (inspect.signature(getattr(kind, name)) for kind in (inferd.Client, inferd.AsyncClient))
         assert blocking.parameters == awaited.parameters
