@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 MADE := $(VENV)/made.stamp
 RUNTIME := $(VENV)/runtime.stamp
+SPEECH := $(VENV)/speech.stamp
 DEV := $(VENV)/dev.stamp
 INSTALLERS := tools/install.py tools/llama_wheel.py tools/compiling.py tools/amx.py tools/pins.py
 
@@ -59,6 +60,10 @@ $(RUNTIME): $(MADE) requirements.lock requirements-build.lock pyproject.toml $(I
 	$(BIN)/python tools/install.py runtime
 	@touch $@
 
-$(DEV): $(RUNTIME) requirements-dev.lock
+$(SPEECH): $(RUNTIME) requirements-speech.lock
+	$(BIN)/python tools/install.py speech
+	@touch $@
+
+$(DEV): $(SPEECH) requirements-dev.lock
 	$(BIN)/python tools/install.py dev
 	@touch $@

@@ -45,6 +45,7 @@ from inferd.messages.operations import (
     Why,
 )
 from inferd.messages.reports import App, DaemonReport, MemoryDecision, Model
+from inferd.messages.speech import Synthesize, SynthesizeStream, Transcribe, TranscribeStream
 from inferd_daemon.catalogue import ModelId
 from inferd_daemon.crossing import Order, Tell
 from inferd_daemon.lifecycle import PullWanted, State, UnloadWanted, View
@@ -114,6 +115,8 @@ class Desk:
                 self._requests.conclude(work.stream, Stopping())
                 self._stop(grace_ms / 1000)
             case Generate() | Loopback() | Tokenize() | Detokenize() | EstimateTokens():
+                raise AssertionError("an actor serves this")
+            case Transcribe() | TranscribeStream() | Synthesize() | SynthesizeStream():
                 raise AssertionError("an actor serves this")
             case ListSchemas() | Register() | Unregister() | Remove() | Discover() | ListUpgrades():
                 raise AssertionError("the registrar serves this")

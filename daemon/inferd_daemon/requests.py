@@ -85,8 +85,8 @@ class Company(Protocol):
     def unwanted(self, model: ModelId, now_s: float) -> None:
         """Nobody waits for this model any more."""
 
-    def default_model(self) -> str:
-        """Return the model of requests that name none."""
+    def default_model(self, op: str) -> str:
+        """Return the model of requests that name none, by their operation's wire name."""
 
     def file_of(self, schema: Schema, now_s: float) -> ModelFile:
         """Return a stored model's file. Raises LoadFailed."""
@@ -159,7 +159,7 @@ class Requests:
     def _schema_for(self, operation: Operation, request: Request) -> Schema | None:
         if type(operation) not in FOR_MODELS | FOR_VOCABULARIES:
             return None
-        schema = self._catalogue.find(request.model or self._company.default_model())
+        schema = self._catalogue.find(request.model or self._company.default_model(request.op))
         if not schema.is_served:
             text = f"{schema.id} needs the engine {schema.engine}, which this version of inferd does not have"
             raise UnsupportedMode(text, details={"model": str(schema.id), "engine": schema.engine})

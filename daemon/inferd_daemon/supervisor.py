@@ -22,6 +22,7 @@ from inferd_daemon.attendance import Attendance
 from inferd_daemon.attendants import Attendants
 from inferd_daemon.catalogue import VOCAB, ModelId, Models, Schema
 from inferd_daemon.crossing import Fact, ToActor
+from inferd_daemon.defaults import default_model
 from inferd_daemon.fleet import KEEPER, Fleet
 from inferd_daemon.ids import Life
 from inferd_daemon.registrar import Operation, Registrar
@@ -318,20 +319,16 @@ class Supervisor:
         """Return a model's context, 0 while it is not known."""
         return self.fleet.context_tokens(schema, now_s)
 
-    def default_model(self) -> str:
-        """Return the model of requests that name none: the configured one, the only one stored that writes, or the starter."""
-        if self._default_model:
-            return self._default_model
+    def default_model(self, op: str) -> str:
+        """Return the model of requests that name none: see `defaults`."""
         now_s = time.monotonic()
-        stored = [
-            schema
-            for schema in self._catalogue.schemas
-            if schema.engine != "echo"
-            and schema.is_served
-            and "generate" in schema.capabilities
-            and self.fleet.lifecycle.view(schema.id, now_s).state is not lifecycle.State.ABSENT
-        ]
-        return str(stored[0].id if len(stored) == 1 else self._catalogue.starter_id)
+        return default_model(
+            op,
+            self._catalogue.schemas,
+            lambda model: self.fleet.lifecycle.view(model, now_s).state is not lifecycle.State.ABSENT,
+            configured=self._default_model,
+            starter=self._catalogue.starter_id,
+        )
 
     # --- time
 

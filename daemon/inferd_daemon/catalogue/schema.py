@@ -13,13 +13,14 @@ from typing import Final, Literal
 from inferd import wire
 from inferd.messages.operations import FOR_VOCABULARIES
 from inferd.messages.schemas import Performance, TokenCost
+from inferd.messages.speech import SynthesizeStream, TranscribeStream
 from inferd_daemon.catalogue.composed import Owned, Source, files_of
 from inferd_daemon.catalogue.names import ModelId
 
 Engine = Literal["echo", "llama_cpp", "faster_whisper", "piper", "remote"]
 """How a model is run: rooms of `inferd_actors.engines`, and `remote` for what runs elsewhere."""
 
-SERVED: Final[frozenset[Engine]] = frozenset({"echo", "llama_cpp"})
+SERVED: Final[frozenset[Engine]] = frozenset({"echo", "llama_cpp", "faster_whisper", "piper"})
 """Engines that this version has. Models of the others can be listed, fetched and registered, and say so when asked."""
 
 Capability = Literal[
@@ -70,6 +71,11 @@ Trust = Literal["maker", "converter", "user", "unknown"]
 
 VOCABULARY_OPERATIONS: Final = tuple(sorted(wire.tag(kind) for kind in FOR_VOCABULARIES))
 """Operations about the tokenizer in a model's file."""
+
+STREAMED: Final[Mapping[Capability, str]] = MappingProxyType(
+    {"transcribe": wire.tag(TranscribeStream), "synthesize": wire.tag(SynthesizeStream)}
+)
+"""Capability → the operation that every model with it serves, too."""
 
 Option = str | float | int | bool
 """Plain values only: options travel to the actor's process. `float` before `int`: then strict reading keeps both."""
@@ -151,8 +157,9 @@ class Schema:
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """What can be asked about it: what it serves, and what its file tells."""
-        return (*self.capabilities, *VOCABULARY_OPERATIONS) if self.has_vocabulary else self.capabilities
+        """What can be asked about it: what it serves, whole and streamed, and what its file tells."""
+        streamed = [STREAMED[one] for one in self.capabilities if one in STREAMED]
+        return (*self.capabilities, *streamed, *(VOCABULARY_OPERATIONS if self.has_vocabulary else ()))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "engine_options", MappingProxyType(dict(self.engine_options)))
