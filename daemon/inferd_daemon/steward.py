@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, Protocol, assert_never
 
 import structlog
 
-from inferd.errors import LoadFailed, ResourceBlocked
+from inferd.errors import ResourceBlocked
 from inferd_daemon import ledger, lifecycle
 from inferd_daemon.lifecycle import State
 from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
@@ -213,12 +214,10 @@ class Steward:
         )
 
     def _file_bytes(self, schema: Schema) -> int:
-        """Return the size of a model's file; 0 for none, or one that cannot be looked at: its load will tell."""
-        try:
-            path = self._store.path(schema)
-            return path.stat().st_size if path else 0
-        except (LoadFailed, OSError):
-            return 0
+        """Return the size of a model's files; 0 for none, or if they cannot be looked at: its load will tell."""
+        with suppress(OSError):
+            return self._store.size_bytes(schema) if self._store.has(schema) else 0
+        return 0
 
     # --- deciding
 

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,7 +122,7 @@ class FakeStore:
                 raise PullFailed("stopped")
         self.stored.add(str(schema.id))
 
-    def remove(self, schema: Schema) -> int:
+    def remove(self, schema: Schema, others: Iterable[Schema] = ()) -> int:
         """Delete a model's file. Raises what a test planted."""
         if self.broken is not None:
             raise self.broken

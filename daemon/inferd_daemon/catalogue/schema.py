@@ -14,8 +14,8 @@ from inferd import wire
 from inferd.messages.operations import FOR_VOCABULARIES
 from inferd.messages.schemas import Performance, TokenCost
 from inferd.messages.speech import SynthesizeStream, TranscribeStream
+from inferd_daemon.catalogue.composed import Owned, Source, files_of
 from inferd_daemon.catalogue.names import ModelId
-from inferd_daemon.catalogue.sources import Owned, Source
 
 Engine = Literal["echo", "llama_cpp", "faster_whisper", "piper", "remote"]
 """How a model is run: rooms of `inferd_actors.engines`, and `remote` for what runs elsewhere."""
@@ -104,7 +104,9 @@ class Schema:
     """Number of weights."""
     quantization: str = ""
     size_bytes: int | None = None
-    """Of its file, where the row says it; see `file_bytes`."""
+    """Of its files, where the row says it; see `file_bytes`."""
+    languages: tuple[str, ...] = ()
+    """Of speech, as BCP 47 writes them; empty: not known, or it does not matter."""
     engine_options: Mapping[str, Option] = field(default_factory=lambda: MappingProxyType({}))
     """Read and checked by the engine alone."""
     supported_parameters: tuple[Parameter, ...] | None = None
@@ -134,14 +136,19 @@ class Schema:
 
     @property
     def is_owned(self) -> bool:
-        """Whether its file is one that inferd fetched itself, and may delete."""
-        return isinstance(self.source, Owned)
+        """Whether there is a file that inferd fetched itself, and may delete."""
+        return any(isinstance(one, Owned) for one in files_of(self.source))
 
     @property
     def file_bytes(self) -> int:
-        """Size of its file, 0 while it is unknown."""
-        known = self.source.size_bytes if isinstance(self.source, Owned) else None
-        return known or self.size_bytes or 0
+        """Size of its files, 0 while it is unknown."""
+        known = [one.size_bytes if isinstance(one, Owned) else None for one in files_of(self.source)]
+        return sum(one or 0 for one in known) if known and all(known) else self.size_bytes or 0
+
+    @property
+    def reads_folder(self) -> bool:
+        """Whether the engine is given the folder of several files; another is given the first file, and looks beside it."""
+        return self.engine != "llama_cpp"
 
     @property
     def has_vocabulary(self) -> bool:
