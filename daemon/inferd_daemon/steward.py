@@ -7,7 +7,6 @@ a file's size and at the machine's memory, a tenth of a millisecond.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,10 +16,10 @@ import structlog
 
 from inferd.errors import LoadFailed, ResourceBlocked
 from inferd_daemon import ledger, lifecycle
+from inferd_daemon.inbox import Inbox
 from inferd_daemon.lifecycle import State
 from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
 from inferd_daemon.refusal import refusal
-from inferd_daemon.telemetry import survived
 
 if TYPE_CHECKING:
     from inferd_daemon.catalogue import ModelId, Models, Schema
@@ -89,8 +88,7 @@ class Steward:
         self._surroundings = surroundings
         self._wake = wake
         self._lives: dict[ModelId, _Life] = {}
-        self._inbox: deque[ledger.Event] = deque()
-        self._is_stepping = False
+        self._inbox = Inbox(books.step, self._carry_out)
 
     # --- what happens
 
@@ -224,19 +222,8 @@ class Steward:
 
     def _step(self, event: ledger.Event, now_s: float, *, look: bool = False) -> None:
         """Have the ledger decide; events that come of carrying that out follow after. `look`: at the machine, before."""
-        if look:
-            self._inbox.append(ledger.RoomRead(ledger.RAM, self._room(self._surroundings.model_pids().values())))
-        self._inbox.append(event)
-        if self._is_stepping:
-            return
-        self._is_stepping = True
-        try:
-            while self._inbox:
-                for command in self.ledger.step(self._inbox.popleft(), now_s):
-                    with survived(type(command).__name__):  # what is behind it is booked already
-                        self._carry_out(command, now_s)
-        finally:
-            self._is_stepping = False
+        seen = [ledger.RoomRead(ledger.RAM, self._room(self._surroundings.model_pids().values()))] if look else []
+        self._inbox.put(*seen, event, now_s=now_s)
 
     def _carry_out(self, command: ledger.Command, now_s: float) -> None:
         match command:
