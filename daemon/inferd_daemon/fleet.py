@@ -44,6 +44,9 @@ class Audience(Protocol):
     def load_moved(self, model: ModelId, progress: float, phase: str, now_s: float) -> None:
         """A load moved."""
 
+    def failed(self, model: ModelId, what: str, then: str, now_s: float) -> None:
+        """A load of this model came to nothing, or its process did; `then`: what comes next."""
+
     def waiters_failed(self, model: ModelId, error: Error, now_s: float) -> None:
         """Whoever waits for this model waits in vain."""
 
@@ -155,6 +158,8 @@ class Fleet:
                 self._announce(view, now_s)
             case life_of.ShowProgress(model, progress, phase):
                 self._audience.load_moved(model, progress, phase, now_s)
+            case life_of.NoteFailure(model, what, then):
+                self._audience.failed(model, what, then, now_s)
             case life_of.FailWaiters(model, error):
                 log.warning("failed", model=str(model), code=error.code, reason=error.message)
                 self._audience.waiters_failed(model, error, now_s)

@@ -140,6 +140,11 @@ class Steward:
         elif view.state is not State.LOADING and view.life:
             self._step(ledger.Left(view.model), now_s)
 
+    def failed(self, model: ModelId, what: str, then: str, now_s: float) -> None:
+        """Remember that its load came to nothing, or its process did."""
+        log.warning("failed", model=str(model), what=what, then=then)
+        self._step(ledger.Failed(model, what, then), now_s)
+
     def _loaded(self, model: ModelId, load_s: float, now_s: float) -> None:
         self._wake()  # it may have looked between the grant and the process, and found nobody
         life = self._lives.get(model)

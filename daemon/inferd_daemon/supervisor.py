@@ -24,6 +24,7 @@ from inferd_daemon.catalogue import VOCAB, ModelId, Models, Schema
 from inferd_daemon.crossing import Fact, ToActor
 from inferd_daemon.fleet import KEEPER, Fleet
 from inferd_daemon.ids import Life
+from inferd_daemon.pulse import Ask, GiveUp, Pulses
 from inferd_daemon.registrar import Operation, Registrar
 from inferd_daemon.scheduler.line import RANKS
 from inferd_daemon.telemetry import report, survived
@@ -42,10 +43,6 @@ if TYPE_CHECKING:
     from inferd_daemon.work import Work
 
 log = structlog.get_logger()
-
-SILENT_LIMIT_S: Final = 60.0
-"""A life with work that gives no sign for this long hangs: signs come every second, but not inside one long prefill step
-of a slow machine."""
 
 AFTER_BUG_S: Final = 1.0
 """Until the clock rings again after a bug in what it rang for: what is due stays due, and must not be tried in circles."""
@@ -70,7 +67,7 @@ class Supervisor:
         self._post: Callable[[Sequence[crossing.Order]], None] = lambda _orders: None
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
-        self._alive_s: dict[Life, float] = {}
+        self._pulses = Pulses(self._inflight)
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Set to an exception when the daemon cannot go on."""
 
@@ -129,7 +126,7 @@ class Supervisor:
     def _actor_came(self, hello: actors.ActorHello, now_s: float) -> None:
         life = Life(hello.life)
         if life != KEEPER:
-            self._alive_s[life] = now_s
+            self._pulses.came(life, now_s)
         if self._attendants.is_one(life):
             self._attendance.came(hello)
         elif life != KEEPER:
@@ -138,7 +135,9 @@ class Supervisor:
     def _actor_said(self, life: Life, message: object, now_s: float) -> None:
         match message:
             case actors.Alive():
-                self._alive_s[life] = now_s
+                self._pulses.moved(life, message.steps, now_s)
+            case actors.Stats(counters):
+                self._pulses.answered(life, int(counters.get("steps", 0)), int(counters.get("due", 0)), now_s)
             case actors.KeeperReady():
                 self._keeper_up(message, now_s)
             case actors.KeeperTrouble():
@@ -151,7 +150,7 @@ class Supervisor:
                 self.fleet.heard(life, message, now_s)
 
     def _actor_lost(self, life: Life, now_s: float) -> None:
-        self._alive_s.pop(life, None)
+        self._pulses.gone(life)
         if life == KEEPER:
             self._keeper_down("its connection closed", now_s)
         elif self.fleet.lifecycle.model_of(life) is None:
@@ -192,6 +191,10 @@ class Supervisor:
         """A load moved."""
         self.requests.load_moved(model, progress, phase, now_s)
 
+    def failed(self, model: ModelId, what: str, then: str, now_s: float) -> None:
+        """A load of this model came to nothing, or its process did."""
+        self.steward.failed(model, what, then, now_s)
+
     def waiters_failed(self, model: ModelId, error: Error, now_s: float) -> None:
         """Whoever waits for this model waits in vain."""
         self.requests.waiters_failed(model, error, now_s)
@@ -199,7 +202,7 @@ class Supervisor:
 
     def life_ended(self, life: Life, now_s: float) -> None:
         """Nothing more will come of this life."""
-        self._alive_s.pop(life, None)
+        self._pulses.gone(life)
         self.requests.life_ended(life, now_s)
 
     def pull(self, schema: Schema) -> None:
@@ -244,8 +247,10 @@ class Supervisor:
             return
         self.fleet.step(lifecycle.Emptied(model), now_s)
 
-    def used(self, model: ModelId, now_s: float) -> None:
+    def used(self, model: ModelId, life: Life, now_s: float) -> None:
         """A request was given to this model."""
+        if self.requests.work.inflight(life) == 1:
+            self._pulses.began(life, now_s)
         self.steward.used(model, now_s)
 
     def rested(self, model: ModelId, now_s: float) -> None:
@@ -337,12 +342,9 @@ class Supervisor:
 
     def _set_timer(self) -> None:
         """Have `_ticked` called at the next moment that anybody waits for; there is no fixed tick."""
-        silent_s = [
-            seen_s + SILENT_LIMIT_S for life, seen_s in self._alive_s.items() if self.requests.work.of_life(life)
-        ]
-        rooms = (self.requests, self.fleet.lifecycle, self._attendants, self.steward)
+        rooms = (self.requests, self.fleet.lifecycle, self._attendants, self.steward, self._pulses)
         due = [due_s for room in rooms if (due_s := room.next_timer_s()) is not None]
-        due_s = min((*due, *silent_s), default=None)
+        due_s = min(due, default=None)
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None
@@ -359,15 +361,22 @@ class Supervisor:
         else:
             self._set_timer()
 
+    def _inflight(self, life: Life) -> int:
+        return self.requests.work.inflight(life)
+
     def _look_around(self, now_s: float) -> None:
         self.requests.ticked(now_s)
         self.fleet.step(lifecycle.Ticked(), now_s)
         self.steward.ticked(now_s)
         self._attendance.start_due(now_s)
-        for life, seen_s in tuple(self._alive_s.items()):
-            if now_s - seen_s >= SILENT_LIMIT_S and self.requests.work.of_life(life):
-                self._alive_s[life] = now_s
-                self.hung(life, f"no sign of life for {now_s - seen_s:.0f} s with work in flight", now_s)
+        for verdict in self._pulses.look(now_s):
+            match verdict:
+                case Ask(life):
+                    self._post([ToActor(life, actors.AskStats())])
+                case GiveUp(life, reason):
+                    self.hung(life, reason, now_s)
+                case _:
+                    assert_never(verdict)
 
     # --- the end
 
