@@ -24,6 +24,7 @@ from inferd_daemon.catalogue import VOCAB, ModelId, Models, Schema
 from inferd_daemon.crossing import Fact, ToActor
 from inferd_daemon.fleet import KEEPER, Fleet
 from inferd_daemon.ids import Life
+from inferd_daemon.orphans import Orphans
 from inferd_daemon.pulse import Ask, GiveUp, Pulses
 from inferd_daemon.registrar import Operation, Registrar
 from inferd_daemon.scheduler.line import RANKS
@@ -68,6 +69,7 @@ class Supervisor:
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
         self._pulses = Pulses(self._inflight)
+        self._orphans = Orphans()
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Set to an exception when the daemon cannot go on."""
 
@@ -144,6 +146,8 @@ class Supervisor:
                 self._keeper_down(message.reason, now_s)
             case actors.Died() if self._attendance.gone(Life(message.life), message.reason, now_s):
                 pass
+            case actors.Died() if self._orphans.gone(Life(message.life)):
+                self.fleet.step(lifecycle.KeeperUp(), now_s)
             case actors.Loaded() if self._attendants.is_one(life):
                 self._attendance.loaded(life, message, now_s)
             case _:
@@ -165,16 +169,23 @@ class Supervisor:
     def _keeper_up(self, ready: actors.KeeperReady, now_s: float) -> None:
         self._cluster.heard(ready)
         log.info("keeper ready", ray=len(ready.ray_pids), lives=len(ready.lives))
-        for held in ready.lives:
-            if self.fleet.lifecycle.model_of(Life(held.life)) is None and not self._attendants.is_one(Life(held.life)):
-                log.info("ending a life of an earlier daemon", life=held.life, kind=held.kind, model=held.model)
-                self._post([ToActor(KEEPER, actors.Kill(held.life))])
+        orphans = [
+            held
+            for held in ready.lives
+            if self.fleet.lifecycle.model_of(Life(held.life)) is None and not self._attendants.is_one(Life(held.life))
+        ]
+        for held in orphans:
+            log.info("ending a life of an earlier daemon", life=held.life, kind=held.kind, model=held.model)
+            self._post([ToActor(KEEPER, actors.Kill(held.life))])
+        self._orphans.found((Life(held.life) for held in orphans), now_s)
         self._attendance.keeper_up(now_s)
-        self.fleet.step(lifecycle.KeeperUp(), now_s)
+        if not self._orphans:
+            self.fleet.step(lifecycle.KeeperUp(), now_s)
 
     def _keeper_down(self, reason: str, now_s: float) -> None:
         log.warning("keeper down", reason=reason)
         self._cluster.lost()
+        self._orphans.found((), now_s)
         self._attendance.keeper_down(now_s)
         self.fleet.step(lifecycle.KeeperDown(reason), now_s)
 
@@ -342,7 +353,7 @@ class Supervisor:
 
     def _set_timer(self) -> None:
         """Have `_ticked` called at the next moment that anybody waits for; there is no fixed tick."""
-        rooms = (self.requests, self.fleet.lifecycle, self._attendants, self.steward, self._pulses)
+        rooms = (self.requests, self.fleet.lifecycle, self._attendants, self.steward, self._pulses, self._orphans)
         due = [due_s for room in rooms if (due_s := room.next_timer_s()) is not None]
         due_s = min(due, default=None)
         if self._timer is not None:
@@ -369,6 +380,9 @@ class Supervisor:
         self.fleet.step(lifecycle.Ticked(), now_s)
         self.steward.ticked(now_s)
         self._attendance.start_due(now_s)
+        if self._orphans.given_up(now_s):
+            log.warning("lives of an earlier daemon do not end")
+            self.fleet.step(lifecycle.KeeperUp(), now_s)
         for verdict in self._pulses.look(now_s):
             match verdict:
                 case Ask(life):

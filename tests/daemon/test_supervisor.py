@@ -14,6 +14,7 @@ from inferd_actors import messages as actors
 from inferd_actors.engines.llama_cpp.prediction import predict
 from inferd_daemon import crossing
 from inferd_daemon.lifecycle import State
+from inferd_daemon.orphans import PATIENCE_S
 from inferd_daemon.peaks import Peak
 from inferd_daemon.pulse import FIRST_QUIET_S, PROBE_S, STRIKES
 
@@ -194,6 +195,30 @@ def test_a_process_that_gets_on_or_has_nothing_to_do_is_left_alone(home: House, 
         home.wait(PROBE_S)
     assert home.process() is process
     assert not home.asked[0].ends
+
+
+# --- what an earlier daemon left
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["it ends", "the kernel does not let go of it"])
+def test_nothing_is_loaded_beside_what_an_earlier_daemon_left(*, ends: bool) -> None:
+    with house() as home:
+        home.connect()
+        home.processes[7] = Process(7, MODELS[1], "secret of an earlier daemon")
+        home.ask()
+        home.keeper_hears = False
+        home.keeper_comes()
+        home.settle()
+        home.wait(PATIENCE_S / 2)
+        assert set(home.processes) == {7}
+        home.keeper_hears = True
+        if ends:
+            home.die(7)
+            home.keeper_says(actors.Died(7, "killed by order"))
+            home.settle()
+        else:
+            home.wait(PATIENCE_S / 2)
+        assert [one.name for one in home.processes.values() if one.life != 7] == [MODELS[0]]
 
 
 # --- deadlines
