@@ -6,7 +6,6 @@ Covers: spawning, loading, fencing, ending of model actors. Does not cover reque
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -23,8 +22,8 @@ from inferd_daemon.catalogue import ModelId
 from inferd_daemon.crossing import Expect, Fence, Order, Serve, ToActor
 from inferd_daemon.headers import HEADED
 from inferd_daemon.ids import Life
+from inferd_daemon.inbox import Inbox
 from inferd_daemon.lifecycle import State
-from inferd_daemon.telemetry import survived
 
 if TYPE_CHECKING:
     from inferd.messages.events import Error
@@ -44,6 +43,9 @@ class Audience(Protocol):
 
     def load_moved(self, model: ModelId, progress: float, phase: str, now_s: float) -> None:
         """A load moved."""
+
+    def failed(self, model: ModelId, what: str, then: str, now_s: float) -> None:
+        """A load of this model came to nothing, or its process did; `then`: what comes next."""
 
     def waiters_failed(self, model: ModelId, error: Error, now_s: float) -> None:
         """Whoever waits for this model waits in vain."""
@@ -84,22 +86,11 @@ class Fleet:
         self._headers = headers
         self._post = post
         self._audience = audience
-        self._inbox: deque[life_of.Event] = deque()
-        self._is_stepping = False
+        self._inbox = Inbox(lifecycle.step, self._carry_out)
 
     def step(self, event: life_of.Event, now_s: float) -> None:
         """Have `lifecycle` decide on an event and carry out the commands; events that come of that follow after."""
-        self._inbox.append(event)
-        if self._is_stepping:
-            return
-        self._is_stepping = True
-        try:
-            while self._inbox:
-                for command in self.lifecycle.step(self._inbox.popleft(), now_s):
-                    with survived(type(command).__name__):  # the commands behind it are about other requests, too
-                        self._carry_out(command, now_s)
-        finally:
-            self._is_stepping = False
+        self._inbox.put(event, now_s=now_s)
 
     def give_up(self, life: Life, reason: str, now_s: float) -> None:
         """End a process that cannot be spoken to, and its streams at once; it is killed until it is known to be gone."""
@@ -156,7 +147,7 @@ class Fleet:
                 self._look_ahead(model)
                 self._post(spawn_orders(self._cluster, life, "model", str(model)))
             case life_of.OrderLoad(life):
-                self._order_load(life)
+                self._order_load(life, now_s)
             case life_of.OrderLeave(life, grace_s):
                 self._post([ToActor(life, actors.Leave(grace_s))])
             case life_of.OrderKill(life):
@@ -167,6 +158,8 @@ class Fleet:
                 self._announce(view, now_s)
             case life_of.ShowProgress(model, progress, phase):
                 self._audience.load_moved(model, progress, phase, now_s)
+            case life_of.NoteFailure(model, what, then):
+                self._audience.failed(model, what, then, now_s)
             case life_of.FailWaiters(model, error):
                 log.warning("failed", model=str(model), code=error.code, reason=error.message)
                 self._audience.waiters_failed(model, error, now_s)
@@ -178,7 +171,7 @@ class Fleet:
         self._post([Serve(str(view.model), view.life if view.state is State.READY else 0)])
         self._audience.announced(view, now_s)
 
-    def _order_load(self, life: Life) -> None:
+    def _order_load(self, life: Life, now_s: float) -> None:
         model = self.lifecycle.model_of(life)
         if model is None:
             return
@@ -186,10 +179,10 @@ class Fleet:
         try:
             path = self._store.path(schema)
         except LoadFailed as failed:
-            self._inbox.append(life_of.LoadFailed(life, "file_missing", failed.message))
+            self.step(life_of.LoadFailed(life, "file_missing", failed.message), now_s)
             return
         except OSError as failed:
-            self._inbox.append(life_of.LoadFailed(life, "engine", f"its file cannot be looked at: {failed}"))
+            self.step(life_of.LoadFailed(life, "engine", f"its file cannot be looked at: {failed}"), now_s)
             return
         if path is not None and schema.engine in HEADED:
             self._headers.ask(path, partial(self._audience.header_read, life, path))

@@ -76,8 +76,8 @@ class Company(Protocol):
     def hung(self, life: Life, reason: str, now_s: float) -> None:
         """This life did not do what it was told."""
 
-    def used(self, model: ModelId, now_s: float) -> None:
-        """A request was given to this model."""
+    def used(self, model: ModelId, life: Life, now_s: float) -> None:
+        """A request was given to this life of a model."""
 
     def rested(self, model: ModelId, now_s: float) -> None:
         """Nothing runs on this model that is ready, and nothing waits for it."""
@@ -279,7 +279,7 @@ class Requests:
             file=work.file,
         )
         self._post([Dispatch(stream, service.life, submit)])
-        self._company.used(work.model, now_s)
+        self._company.used(work.model, service.life, now_s)
 
     def _placed(self, stream: int, position: int, now_s: float) -> None:
         work = self.work.get(stream)

@@ -7,7 +7,6 @@ a file's size and at the machine's memory, a tenth of a millisecond.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ import structlog
 
 from inferd.errors import ResourceBlocked
 from inferd_daemon import ledger, lifecycle
+from inferd_daemon.inbox import Inbox
 from inferd_daemon.lifecycle import State
 from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
 from inferd_daemon.refusal import refusal
-from inferd_daemon.telemetry import survived
 
 if TYPE_CHECKING:
     from inferd_daemon.catalogue import ModelId, Models, Schema
@@ -90,8 +89,7 @@ class Steward:
         self._surroundings = surroundings
         self._wake = wake
         self._lives: dict[ModelId, _Life] = {}
-        self._inbox: deque[ledger.Event] = deque()
-        self._is_stepping = False
+        self._inbox = Inbox(books.step, self._carry_out)
 
     # --- what happens
 
@@ -142,6 +140,11 @@ class Steward:
             self._loaded(view.model, view.capacity.load_s, now_s)
         elif view.state is not State.LOADING and view.life:
             self._step(ledger.Left(view.model), now_s)
+
+    def failed(self, model: ModelId, what: str, then: str, now_s: float) -> None:
+        """Remember that its load came to nothing, or its process did."""
+        log.warning("failed", model=str(model), what=what, then=then)
+        self._step(ledger.Failed(model, what, then), now_s)
 
     def _loaded(self, model: ModelId, load_s: float, now_s: float) -> None:
         self._wake()  # it may have looked between the grant and the process, and found nobody
@@ -223,19 +226,8 @@ class Steward:
 
     def _step(self, event: ledger.Event, now_s: float, *, look: bool = False) -> None:
         """Have the ledger decide; events that come of carrying that out follow after. `look`: at the machine, before."""
-        if look:
-            self._inbox.append(ledger.RoomRead(ledger.RAM, self._room(self._surroundings.model_pids().values())))
-        self._inbox.append(event)
-        if self._is_stepping:
-            return
-        self._is_stepping = True
-        try:
-            while self._inbox:
-                for command in self.ledger.step(self._inbox.popleft(), now_s):
-                    with survived(type(command).__name__):  # what is behind it is booked already
-                        self._carry_out(command, now_s)
-        finally:
-            self._is_stepping = False
+        seen = [ledger.RoomRead(ledger.RAM, self._room(self._surroundings.model_pids().values()))] if look else []
+        self._inbox.put(*seen, event, now_s=now_s)
 
     def _carry_out(self, command: ledger.Command, now_s: float) -> None:
         match command:

@@ -25,6 +25,8 @@ from inferd_daemon.crossing import Fact, ToActor
 from inferd_daemon.defaults import default_model
 from inferd_daemon.fleet import KEEPER, Fleet
 from inferd_daemon.ids import Life
+from inferd_daemon.orphans import Orphans
+from inferd_daemon.pulse import Ask, GiveUp, Pulses
 from inferd_daemon.registrar import Operation, Registrar
 from inferd_daemon.scheduler.line import RANKS
 from inferd_daemon.telemetry import report, survived
@@ -43,10 +45,6 @@ if TYPE_CHECKING:
     from inferd_daemon.work import Work
 
 log = structlog.get_logger()
-
-SILENT_LIMIT_S: Final = 60.0
-"""A life with work that gives no sign for this long hangs: signs come every second, but not inside one long prefill step
-of a slow machine."""
 
 AFTER_BUG_S: Final = 1.0
 """Until the clock rings again after a bug in what it rang for: what is due stays due, and must not be tried in circles."""
@@ -71,7 +69,8 @@ class Supervisor:
         self._post: Callable[[Sequence[crossing.Order]], None] = lambda _orders: None
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
-        self._alive_s: dict[Life, float] = {}
+        self._pulses = Pulses(self._inflight)
+        self._orphans = Orphans()
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Set to an exception when the daemon cannot go on."""
 
@@ -130,7 +129,7 @@ class Supervisor:
     def _actor_came(self, hello: actors.ActorHello, now_s: float) -> None:
         life = Life(hello.life)
         if life != KEEPER:
-            self._alive_s[life] = now_s
+            self._pulses.came(life, now_s)
         if self._attendants.is_one(life):
             self._attendance.came(hello)
         elif life != KEEPER:
@@ -139,20 +138,24 @@ class Supervisor:
     def _actor_said(self, life: Life, message: object, now_s: float) -> None:
         match message:
             case actors.Alive():
-                self._alive_s[life] = now_s
+                self._pulses.moved(life, message.steps, now_s)
+            case actors.Stats(counters):
+                self._pulses.answered(life, int(counters.get("steps", 0)), int(counters.get("due", 0)), now_s)
             case actors.KeeperReady():
                 self._keeper_up(message, now_s)
             case actors.KeeperTrouble():
                 self._keeper_down(message.reason, now_s)
             case actors.Died() if self._attendance.gone(Life(message.life), message.reason, now_s):
                 pass
+            case actors.Died() if self._orphans.gone(Life(message.life)):
+                self.fleet.step(lifecycle.KeeperUp(), now_s)
             case actors.Loaded() if self._attendants.is_one(life):
                 self._attendance.loaded(life, message, now_s)
             case _:
                 self.fleet.heard(life, message, now_s)
 
     def _actor_lost(self, life: Life, now_s: float) -> None:
-        self._alive_s.pop(life, None)
+        self._pulses.gone(life)
         if life == KEEPER:
             self._keeper_down("its connection closed", now_s)
         elif self.fleet.lifecycle.model_of(life) is None:
@@ -167,16 +170,23 @@ class Supervisor:
     def _keeper_up(self, ready: actors.KeeperReady, now_s: float) -> None:
         self._cluster.heard(ready)
         log.info("keeper ready", ray=len(ready.ray_pids), lives=len(ready.lives))
-        for held in ready.lives:
-            if self.fleet.lifecycle.model_of(Life(held.life)) is None and not self._attendants.is_one(Life(held.life)):
-                log.info("ending a life of an earlier daemon", life=held.life, kind=held.kind, model=held.model)
-                self._post([ToActor(KEEPER, actors.Kill(held.life))])
+        orphans = [
+            held
+            for held in ready.lives
+            if self.fleet.lifecycle.model_of(Life(held.life)) is None and not self._attendants.is_one(Life(held.life))
+        ]
+        for held in orphans:
+            log.info("ending a life of an earlier daemon", life=held.life, kind=held.kind, model=held.model)
+            self._post([ToActor(KEEPER, actors.Kill(held.life))])
+        self._orphans.found((Life(held.life) for held in orphans), now_s)
         self._attendance.keeper_up(now_s)
-        self.fleet.step(lifecycle.KeeperUp(), now_s)
+        if not self._orphans:
+            self.fleet.step(lifecycle.KeeperUp(), now_s)
 
     def _keeper_down(self, reason: str, now_s: float) -> None:
         log.warning("keeper down", reason=reason)
         self._cluster.lost()
+        self._orphans.found((), now_s)
         self._attendance.keeper_down(now_s)
         self.fleet.step(lifecycle.KeeperDown(reason), now_s)
 
@@ -193,6 +203,10 @@ class Supervisor:
         """A load moved."""
         self.requests.load_moved(model, progress, phase, now_s)
 
+    def failed(self, model: ModelId, what: str, then: str, now_s: float) -> None:
+        """A load of this model came to nothing, or its process did."""
+        self.steward.failed(model, what, then, now_s)
+
     def waiters_failed(self, model: ModelId, error: Error, now_s: float) -> None:
         """Whoever waits for this model waits in vain."""
         self.requests.waiters_failed(model, error, now_s)
@@ -200,7 +214,7 @@ class Supervisor:
 
     def life_ended(self, life: Life, now_s: float) -> None:
         """Nothing more will come of this life."""
-        self._alive_s.pop(life, None)
+        self._pulses.gone(life)
         self.requests.life_ended(life, now_s)
 
     def pull(self, schema: Schema) -> None:
@@ -245,8 +259,10 @@ class Supervisor:
             return
         self.fleet.step(lifecycle.Emptied(model), now_s)
 
-    def used(self, model: ModelId, now_s: float) -> None:
+    def used(self, model: ModelId, life: Life, now_s: float) -> None:
         """A request was given to this model."""
+        if self.requests.work.inflight(life) == 1:
+            self._pulses.began(life, now_s)
         self.steward.used(model, now_s)
 
     def rested(self, model: ModelId, now_s: float) -> None:
@@ -334,12 +350,9 @@ class Supervisor:
 
     def _set_timer(self) -> None:
         """Have `_ticked` called at the next moment that anybody waits for; there is no fixed tick."""
-        silent_s = [
-            seen_s + SILENT_LIMIT_S for life, seen_s in self._alive_s.items() if self.requests.work.of_life(life)
-        ]
-        rooms = (self.requests, self.fleet.lifecycle, self._attendants, self.steward)
+        rooms = (self.requests, self.fleet.lifecycle, self._attendants, self.steward, self._pulses, self._orphans)
         due = [due_s for room in rooms if (due_s := room.next_timer_s()) is not None]
-        due_s = min((*due, *silent_s), default=None)
+        due_s = min(due, default=None)
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None
@@ -356,15 +369,25 @@ class Supervisor:
         else:
             self._set_timer()
 
+    def _inflight(self, life: Life) -> int:
+        return self.requests.work.inflight(life)
+
     def _look_around(self, now_s: float) -> None:
         self.requests.ticked(now_s)
         self.fleet.step(lifecycle.Ticked(), now_s)
         self.steward.ticked(now_s)
         self._attendance.start_due(now_s)
-        for life, seen_s in tuple(self._alive_s.items()):
-            if now_s - seen_s >= SILENT_LIMIT_S and self.requests.work.of_life(life):
-                self._alive_s[life] = now_s
-                self.hung(life, f"no sign of life for {now_s - seen_s:.0f} s with work in flight", now_s)
+        if self._orphans.given_up(now_s):
+            log.warning("lives of an earlier daemon do not end")
+            self.fleet.step(lifecycle.KeeperUp(), now_s)
+        for verdict in self._pulses.look(now_s):
+            match verdict:
+                case Ask(life):
+                    self._post([ToActor(life, actors.AskStats())])
+                case GiveUp(life, reason):
+                    self.hung(life, reason, now_s)
+                case _:
+                    assert_never(verdict)
 
     # --- the end
 

@@ -121,6 +121,8 @@ class World:
                 self.fence(command.life)
             case lc.Announce():
                 self.announced(command.view)
+            case lc.NoteFailure():
+                assert command.what
             case lc.ShowProgress():
                 assert self.lifecycle.view(command.model, self.now_s).state is lc.State.LOADING
             case lc.FailWaiters():

@@ -206,6 +206,11 @@ class Process:
     leaving: bool = False
     deaf: bool = False
     """It hangs: hears everything and does nothing."""
+    stuck: bool = False
+    """Its engine hangs: it says how many steps it has made, and makes none."""
+    waits: bool = False
+    """Its streams wait for their apps."""
+    steps: int = 0
     streams: dict[int, actors.Submit] = field(default_factory=dict)
     requests: dict[int, int] = field(default_factory=dict)
     told_to_end: list[int] = field(default_factory=list)
@@ -514,6 +519,12 @@ class House:
         if process.peer:
             self._actor_said(process.peer, actors.encode_control(message))
 
+    def count(self, process: Process) -> None:
+        """Have a process tell its counters; an engine that has something to do has made a step since."""
+        due = 0 if process.waits else len(process.streams)
+        process.steps += bool(due) and not process.stuck
+        self.tell(process, actors.Stats({"steps": float(process.steps), "due": float(due)}))
+
     def finish(self, process: Process, stream: int, event: Terminal | None = None) -> None:
         """Have a process send the end of a stream."""
         submit = process.streams.pop(stream)
@@ -555,6 +566,8 @@ class House:
                 process.told_to_end.append(stream)
             case actors.Leave():
                 process.leaving = True
+            case actors.AskStats() if not process.deaf:
+                self.count(process)
             case _:
                 pass
 

@@ -12,6 +12,7 @@ from inferd_daemon.ledger.estimate import first_estimate_bytes
 from inferd_daemon.ledger.events import (
     Asked,
     Event,
+    Failed,
     Left,
     Loaded,
     Measured,
@@ -38,6 +39,7 @@ __all__ = [
     "Device",
     "Event",
     "Evict",
+    "Failed",
     "Grant",
     "Holding",
     "KeepAlive",

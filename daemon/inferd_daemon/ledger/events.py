@@ -68,6 +68,15 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """Its load came to nothing, or its process did; what it holds, it holds until that is gone."""
+
+    model: ModelId
+    what: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """What its processes really use."""
 
@@ -88,4 +97,4 @@ class Ticked:
     """Time passed: due at `Ledger.next_timer_s`; at other times harmless."""
 
 
-Event = RoomRead | Asked | Released | Loaded | Used | Rested | Left | Measured | Pinned | Ticked
+Event = RoomRead | Asked | Released | Loaded | Used | Rested | Left | Failed | Measured | Pinned | Ticked

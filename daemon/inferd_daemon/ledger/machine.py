@@ -32,7 +32,7 @@ SQUEEZED_S: Final = 10.0
 """How long a load waits for other programs to give memory back before it is refused: peaks of theirs often end in that time."""
 
 
-FREES_NOTHING: Final = (events.Loaded, events.Used, events.Left, events.Measured)
+FREES_NOTHING: Final = (events.Loaded, events.Used, events.Left, events.Failed, events.Measured)
 """Events after which no more fits than before."""
 AboutHolding = events.Loaded | events.Used | events.Rested | events.Left | events.Measured
 
@@ -101,6 +101,8 @@ class Ledger:
                 accounts.waiting.pop(model, None)
             case events.Pinned(model, is_pinned):
                 (accounts.pinned.add if is_pinned else accounts.pinned.discard)(model)
+            case events.Failed(model, what, then):
+                self._failed(model, what, then)
             case events.Loaded() | events.Used() | events.Rested() | events.Left() | events.Measured():
                 holding = accounts.holdings.get(event.model)
                 if holding is not None:
@@ -147,6 +149,15 @@ class Ledger:
                 holding.measured_bytes = used_bytes
             case _:
                 assert_never(event)
+
+    def _failed(self, model: ModelId, what: str, then: str) -> None:
+        holding = self.accounts.holdings.get(model)
+        device, own_bytes = (holding.device, holding.held_bytes) if holding else (RAM, 0)
+        held_bytes, limit_bytes = self.accounts.held_bytes(device), self.accounts.limit_bytes(device)
+        after_bytes = held_bytes - own_bytes
+        self.story.note(
+            Decision(self._now_s, "failure", model, "", own_bytes, held_bytes, after_bytes, limit_bytes, what, then)
+        )
 
     # --- who leaves
 

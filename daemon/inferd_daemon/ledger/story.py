@@ -14,7 +14,7 @@ from inferd_daemon.catalogue.names import ModelId
 MAX_RECORDS: Final = 512
 """Some hours of a busy machine, in 200 kB."""
 
-Kind = Literal["load", "wait", "refusal", "eviction"]
+Kind = Literal["load", "wait", "refusal", "eviction", "failure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Decision:
     app: str
     """Who asked for the load that it was about; empty: nobody, time did."""
     need_bytes: int
-    """Of the load; what an evicted model held."""
+    """Of the load; what an evicted or failed model held."""
     before_bytes: int
     """Held by all models before it."""
     after_bytes: int

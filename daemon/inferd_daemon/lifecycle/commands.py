@@ -89,6 +89,15 @@ class ShowProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteFailure:
+    """The model failed: remember what happened, and what comes next, for whoever asks why."""
+
+    model: ModelId
+    what: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
 class FailWaiters:
     """End every request and pull that waits for this model with this error."""
 
@@ -107,5 +116,6 @@ Command = (
     | Fence
     | Announce
     | ShowProgress
+    | NoteFailure
     | FailWaiters
 )

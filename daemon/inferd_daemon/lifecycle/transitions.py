@@ -114,6 +114,7 @@ class Transitions:
         record.setback = setback
         record.stored = record.stored and setback.cause != "file_missing"
         record.capacity = None
+        self.commands.append(commands.NoteFailure(record.model, *setback.told(record.model, self.now_s)))
         self.kill(record)
         self.move(record, GaveUp if setback.retry_at_s is None else Struck)
 

@@ -70,13 +70,13 @@ class App:
 class MemoryDecision:
     """One decision about a model's memory, with the numbers that were compared."""
 
-    kind: Literal["load", "wait", "refusal", "eviction"]
+    kind: Literal["load", "wait", "refusal", "eviction", "failure"]
     age_s: Seconds
     """How long ago."""
     app: ShortText
     """Who asked for the load that it was about; empty: nobody, time did."""
     need_bytes: Bytes
-    """Of the load; for an eviction, what the model held."""
+    """Of the load; for an eviction or a failure, what the model held."""
     before_bytes: Bytes
     """Held by all models before it."""
     after_bytes: Bytes
