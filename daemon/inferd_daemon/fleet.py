@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, assert_never
+from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
 import structlog
 
@@ -59,6 +60,9 @@ class Audience(Protocol):
 
     def release(self, model: ModelId, now_s: float) -> None:
         """A model holds no memory any more, and waits for none."""
+
+    def took_standby(self, life: Life, now_s: float) -> None:
+        """A process that had no model has one."""
 
     def header_read(self, life: Life, path: Path, answer: Answer) -> None:
         """It is known what a file says that a life is to load: pass it on to `Fleet.header_read`."""
@@ -155,6 +159,10 @@ class Fleet:
                 log.info("spawning", model=str(model), life=life)
                 self._look_ahead(model)
                 self._post(spawn_orders(self._cluster, life, "model", str(model)))
+            case life_of.Take(model, life):
+                log.info("taking the standby", model=str(model), life=life)
+                self._post([ToActor(KEEPER, actors.Assign(life, str(model)))])
+                self._audience.took_standby(life, now_s)
             case life_of.OrderLoad(life):
                 self._order_load(life)
             case life_of.OrderLeave(life, grace_s):
@@ -220,6 +228,8 @@ class Fleet:
                 self._headers.ask(path, lambda _answer: None)
 
 
+MAX_PHASES: Final = 16
+"""Of a load that are told of: a process that is hostile does not fill everybody's lists."""
 KEEPER = Life(0)
 """Address of the keeper among lives."""
 
@@ -247,6 +257,7 @@ def _event_of(life: Life, message: object) -> life_of.Event | None:
                 context_tokens=message.context_tokens,
                 memory_bytes=message.memory_bytes,
                 load_s=message.load_s,
+                phases=dict(islice(message.phases.items(), MAX_PHASES)),
             )
         case actors.LoadFailed():
             return life_of.LoadFailed(life, message.cause, message.message)

@@ -17,9 +17,11 @@ import structlog
 
 from inferd.errors import LoadFailed, ResourceBlocked
 from inferd_daemon import ledger, lifecycle
+from inferd_daemon.catalogue import STANDBY
 from inferd_daemon.lifecycle import State
 from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
 from inferd_daemon.refusal import refusal
+from inferd_daemon.scheduler.line import RANKS
 from inferd_daemon.telemetry import survived
 
 if TYPE_CHECKING:
@@ -47,6 +49,12 @@ class Surroundings(Protocol):
 
     def model_pids(self) -> Mapping[ModelId, int]:
         """Return the models that have a process, and which."""
+
+    def reserved(self, model: ModelId, now_s: float) -> None:
+        """A load has its memory: it may begin."""
+
+    def end_standby(self, reason: str, now_s: float) -> None:
+        """The memory of the process that stands by is wanted back."""
 
     def foreseen(self, model: ModelId, shape: Shape, peak_bytes: int | None) -> None:
         """It is known what a load will take, or that nothing tells: pass it on to `Steward.foreseen`."""
@@ -187,6 +195,22 @@ class Steward:
         """Return how much memory models may have at the best of times. Reads a file or two of the system."""
         return self.ledger.accounts.terms[ledger.RAM].ceiling_bytes(self._room(()))
 
+    # --- the process without a model
+
+    def stand_by(self, now_s: float) -> bool:
+        """Reserve what a process takes that has an engine's libraries and no model; False: somebody would have to leave."""
+        self._step(ledger.Ticked(), now_s, look=True)
+        if STANDBY in self.ledger.accounts.holdings or not self.ledger.has_spare(ledger.PROCESS_BYTES):
+            return False
+        self._step(ledger.Asked(STANDBY, ledger.PROCESS_BYTES, "", RANKS["background"], 0.0), now_s)
+        self._step(ledger.Loaded(STANDBY, 0.0), now_s)
+        self._step(ledger.Rested(STANDBY), now_s)
+        return True
+
+    def standby_gone(self, now_s: float) -> None:
+        """That process is gone, or has become a model's."""
+        self._step(ledger.Released(STANDBY), now_s, look=True)
+
     # --- what a load needs
 
     def foresee(self, schema: Schema, then: Callable[[int, Basis], None]) -> None:
@@ -242,7 +266,10 @@ class Steward:
         match command:
             case ledger.Grant(model):
                 self._wake()
-                self._surroundings.life_step(lifecycle.Reserved(model), now_s)
+                if model != STANDBY:
+                    self._surroundings.reserved(model, now_s)
+            case ledger.Evict(model) if model == STANDBY:
+                self._surroundings.end_standby(self.ledger.story.of(model)[-1].rule, now_s)
             case ledger.Evict(model):
                 log.info("evicting", model=str(model), why=self.ledger.story.of(model)[-1].rule)
                 self._surroundings.life_step(lifecycle.Evicted(model), now_s)

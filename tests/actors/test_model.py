@@ -13,7 +13,7 @@ from inferd import wire
 from inferd.messages import control, events
 from inferd.messages.bounds import Blob
 from inferd.messages.operations import Generate, Loopback, Message, Operation
-from inferd_actors import messages
+from inferd_actors import engines, messages
 from inferd_actors.engine import Capacity, EngineFactory, OnProgress, Sink, StreamId
 from inferd_actors.host import ActorSpec
 from inferd_actors.model import Model
@@ -27,13 +27,13 @@ WIDE = 900, 2**20
 class Line:
     """The outlet of a model: what it sent, taken apart. Messages and ticks run in the test's thread, as in the line's."""
 
-    def __init__(self, factory: Callable[[str], EngineFactory] | None = None) -> None:
+    def __init__(self, factory: Callable[[str], EngineFactory] | None = None, model: str = MODEL) -> None:
         self.sent: list[object] = []
         self.closed = False
         self.deaths: list[str] = []
         self._woken = threading.Event()
-        more = {"factory": factory} if factory else {}
-        self.model = Model(ActorSpec("", 7, "model", MODEL, "secret-secret"), self, self.die, **more)
+        spec = ActorSpec("", 7, "model", model, "secret-secret")
+        self.model = Model(spec, self, self.die, factory=factory or engines.factory)
 
     def send(self, frames: Sequence[bytes]) -> None:
         route = messages.read_route(frames[0])

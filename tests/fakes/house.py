@@ -43,6 +43,7 @@ from inferd_daemon.registrar import Registrar
 from inferd_daemon.registry import Registry
 from inferd_daemon.requests import Requests
 from inferd_daemon.session import Peer
+from inferd_daemon.standby import Standby
 from inferd_daemon.steward import Steward
 from inferd_daemon.store import Progress, Store
 from inferd_daemon.supervisor import Supervisor
@@ -203,6 +204,7 @@ class Process:
     peer: bytes = b""
     """Empty: no connection."""
     loading: bool = False
+    preparing: bool = False
     leaving: bool = False
     deaf: bool = False
     """It hangs: hears everything and does nothing."""
@@ -214,8 +216,9 @@ class Process:
 class House:
     """Everything between an app's frames and an actor's frames."""
 
-    def __init__(self, clock: list[float], budget_bytes: int | None = None) -> None:
+    def __init__(self, clock: list[float], budget_bytes: int | None = None, *, wants_standby: bool = False) -> None:
         self.clock = clock
+        self.wants_standby = wants_standby
         self.budget_bytes = budget_bytes
         self.room = ROOM
         self.folder = TemporaryDirectory(prefix="house-")
@@ -257,7 +260,8 @@ class House:
         welcome = control.Welcome(1, "i" * 32, "test", 1)
         self.board = Switchboard(welcome, lambda name: str(self.catalogue.find(name).id))
         cluster, store = cast("Cluster", self.cluster), cast("Store", self.store)
-        self.supervisor = supervisor = Supervisor(self.catalogue, cluster, self.attendants, MODELS[0])
+        self.standby = Standby(is_wanted=self.wants_standby)
+        self.supervisor = supervisor = Supervisor(self.catalogue, cluster, self.attendants, self.standby, MODELS[0])
         post = self.orders.extend
         supervisor.connect(post)
         lifecycle = Lifecycle(Life(FIRST_LIFE + LIVES))
@@ -476,6 +480,9 @@ class House:
             case actors.Spawn(life, kind, name, secret) if kind in ("model", "vocab") and self.keeper_hears:
                 self.processes[life] = Process(life, name, secret, kind)
                 self.keeper_says(actors.Spawned(life, 4_000 + life))
+            case actors.Assign(life, name) if self.keeper_hears and life in self.processes:
+                assert self.processes[life].name in ("", name), "a process was given two models"
+                self.processes[life].name = name
             case actors.Kill(life) if self.keeper_hears:
                 self.die(life)
                 self.keeper_says(actors.Died(life, "killed by order"))
@@ -544,7 +551,10 @@ class House:
         if process is None:
             return
         match message:
+            case actors.Prepare():
+                process.preparing = True
             case actors.Load():
+                process.name = process.name or message.model
                 process.loading = True
             case actors.Submit(stream):
                 process.streams[stream] = message
@@ -605,8 +615,11 @@ def _nothing() -> None:
 
 
 @contextmanager
-def house(budget_bytes: int | None = None) -> Iterator[House]:
+def house(budget_bytes: int | None = None, *, wants_standby: bool = False) -> Iterator[House]:
     """Give a house whose clock a test moves; the standard library's clock stands still meanwhile."""
     clock = [time.monotonic()]
-    with mock.patch("time.monotonic", side_effect=lambda: clock[0]), House(clock, budget_bytes) as built:
+    with (
+        mock.patch("time.monotonic", side_effect=lambda: clock[0]),
+        House(clock, budget_bytes, wants_standby=wants_standby) as built,
+    ):
         yield built

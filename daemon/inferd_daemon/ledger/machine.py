@@ -74,6 +74,10 @@ class Ledger:
             return books, None
         return books, judge(need_bytes, books, self._leaving.idle(device, now_s), [])
 
+    def has_spare(self, need_bytes: int, device: Device = RAM) -> bool:
+        """Tell whether so much more could be held without anybody being told to leave."""
+        return self._leaving.has_spare(need_bytes, device)
+
     def next_timer_s(self) -> float | None:
         """Return when `Ticked` is due; None: nothing waits for time to pass."""
         holdings = self.accounts.holdings.values()

@@ -21,6 +21,7 @@ from inferd_daemon.lifecycle.commands import (
     ShowProgress,
     Spawn,
     StartPull,
+    Take,
 )
 from inferd_daemon.lifecycle.events import (
     Delayed,
@@ -44,10 +45,12 @@ from inferd_daemon.lifecycle.events import (
     Reserved,
     Served,
     Spawned,
+    StoodBy,
     Ticked,
     UnloadWanted,
     Unwanted,
     Wanted,
+    Withdrawn,
 )
 from inferd_daemon.lifecycle.machine import Lifecycle
 from inferd_daemon.lifecycle.record import Capacity, View
@@ -90,9 +93,12 @@ __all__ = [
     "Spawned",
     "StartPull",
     "State",
+    "StoodBy",
+    "Take",
     "Ticked",
     "UnloadWanted",
     "Unwanted",
     "View",
     "Wanted",
+    "Withdrawn",
 ]
