@@ -40,6 +40,7 @@ from inferd_daemon.lifecycle import FilesChanged, Lifecycle
 from inferd_daemon.memory import Machine
 from inferd_daemon.peaks import Peaks
 from inferd_daemon.pulls import Pulls
+from inferd_daemon.read_ahead import ReadAhead
 from inferd_daemon.registrar import Registrar
 from inferd_daemon.registry import Registry
 from inferd_daemon.requests import BACK_IN_S, Requests
@@ -159,7 +160,11 @@ class Daemon:
         post = self._wires.post
         supervisor.connect(post)
         headers = Headers(self._tasks)
-        supervisor.fleet = Fleet(lifecycle, self._catalogue, store, self._cluster, headers, post, supervisor)
+        machine = Machine()
+        read_ahead = ReadAhead(self._tasks, lambda: machine.room(()).available_bytes)
+        supervisor.fleet = Fleet(
+            lifecycle, self._catalogue, store, self._cluster, headers, read_ahead, post, supervisor
+        )
         self._gauge = Gauge(supervisor.model_pids, supervisor.measured, peaks.save)
         supervisor.steward = Steward(
             ledger_of(self._settings, self._catalogue),
@@ -167,7 +172,7 @@ class Daemon:
             store,
             peaks,
             Foresight(headers, store, reordered_types(features())),
-            Machine().room,
+            machine.room,
             supervisor,
             self._gauge.wake,
         )

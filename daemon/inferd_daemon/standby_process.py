@@ -6,6 +6,7 @@ Covers: what its comings and goings mean for keeper, ledger and `lifecycle`; for
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -88,6 +89,9 @@ class StandbyProcess:
         self._standby.began(life, self._engine)
         self._post(spawn_orders(self._cluster, life, "model", ""))
 
+    def _is_quiet(self) -> bool:
+        return self._company.is_quiet(time.monotonic())
+
     # --- what happened to it
 
     def is_one(self, life: Life) -> bool:
@@ -106,6 +110,7 @@ class StandbyProcess:
             case actors.Prepared() if self._standby.prepared(life):
                 log.info("standing by", life=life, engine=self._standby.engine)
                 self._company.fleet.step(lifecycle.StoodBy(life, self._standby.pid), now_s)
+                self._company.fleet.know_headers(self._standby.engine, self._is_quiet)
             case actors.LoadFailed():
                 self.end(message.message, now_s)
             case actors.Spawned():

@@ -39,6 +39,7 @@ from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Room, Terms
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
 from inferd_daemon.peaks import Peak, Peaks, Shape
 from inferd_daemon.pulls import Pulls
+from inferd_daemon.read_ahead import ReadAhead
 from inferd_daemon.registrar import Registrar
 from inferd_daemon.registry import Registry
 from inferd_daemon.requests import Requests
@@ -267,7 +268,10 @@ class House:
         lifecycle = Lifecycle(Life(FIRST_LIFE + LIVES))
         tasks = cast("asyncio.TaskGroup", asyncio.get_running_loop())  # it owns the tasks until the house closes
         headers = Headers(tasks, self._read_header)
-        supervisor.fleet = self.fleet = Fleet(lifecycle, self.catalogue, store, cluster, headers, post, supervisor)
+        read_ahead = ReadAhead(tasks, lambda: 0)
+        supervisor.fleet = self.fleet = Fleet(
+            lifecycle, self.catalogue, store, cluster, headers, read_ahead, post, supervisor
+        )
         settings = config.Settings.model_construct(apps=self.rules, limits=config.Limits())
         self.ledger = Ledger({RAM: Terms(self.budget_bytes)}, KeepAlive())
         self.peaks = FakePeaks()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Lifecycle:
-    """All models. `step` is the only way to change anything, the next life's number aside; one caller, never at the same time."""
+    """All models. `step` is the only way to change anything but the next life's number; one caller, never at the same time."""
 
     def __init__(self, first_life: Life) -> None:
         """`first_life`: higher than every life that an earlier daemon may have begun."""
