@@ -250,6 +250,7 @@ class Fleet:
 
 
 MAX_PHASES: Final = 16
+PHASE_CHARS: Final = 40
 """Of a load that are told of: a process that is hostile does not fill everybody's lists."""
 AHEAD: Final = 16
 """Headers that are read before anybody needs them, a tenth of a second each."""
@@ -280,7 +281,7 @@ def _event_of(life: Life, message: object) -> life_of.Event | None:
                 context_tokens=message.context_tokens,
                 memory_bytes=message.memory_bytes,
                 load_s=message.load_s,
-                phases=dict(islice(message.phases.items(), MAX_PHASES)),
+                phases={name[:PHASE_CHARS]: took_s for name, took_s in islice(message.phases.items(), MAX_PHASES)},
             )
         case actors.LoadFailed():
             return life_of.LoadFailed(life, message.cause, message.message)

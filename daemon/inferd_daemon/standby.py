@@ -150,6 +150,11 @@ class Standby:
         return self._one.pid if self._one is not None else 0
 
     @property
+    def is_ready(self) -> bool:
+        """Whether it could be given a model now."""
+        return self._one is not None and self._one.state is State.READY
+
+    @property
     def engine(self) -> str:
         """Whose libraries it has, or will have; empty: there is none."""
         return self._one.engine if self._one is not None else ""

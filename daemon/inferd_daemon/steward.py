@@ -146,16 +146,16 @@ class Steward:
     def announced(self, view: lifecycle.View, now_s: float) -> None:
         """Take note of a model's new state."""
         if view.state is State.READY and view.capacity is not None:
-            self._loaded(view.model, view.capacity.load_s, now_s)
+            self._loaded(view, view.capacity.load_s, now_s)
         elif view.state is not State.LOADING and view.life:
             self._step(ledger.Left(view.model), now_s)
 
-    def _loaded(self, model: ModelId, load_s: float, now_s: float) -> None:
+    def _loaded(self, view: lifecycle.View, load_s: float, now_s: float) -> None:
         self._wake()  # it may have looked between the grant and the process, and found nobody
-        life = self._lives.get(model)
+        life = self._lives.get(view.model)
         if life is not None and life.loaded_s == ledger.NEVER_S:
             life.load_s, life.loaded_s = load_s, now_s
-        self._step(ledger.Loaded(model, load_s), now_s)
+        self._step(ledger.Loaded(view.model, load_s, view.phases), now_s)
 
     def used(self, model: ModelId, now_s: float) -> None:
         """A request was given to it."""

@@ -336,8 +336,9 @@ class Supervisor:
         return {**found, STANDBY: self._standing.pid} if self._standing.pid else found
 
     def standby_processes(self) -> tuple[tuple[int, str], ...]:
-        """Return (pid, engine) of the process that stands by; none: there is none."""
-        return ((self._standing.pid, self._standby.engine),) if self._standing.pid else ()
+        """Return (pid, name) of the process without a model: its engine once it stands by; none: there is none."""
+        name = self._standby.engine if self._standby.is_ready else "starting"
+        return ((self._standing.pid, name),) if self._standing.pid else ()
 
     def measured(self, used_bytes: Mapping[ModelId, int], began_s: float) -> None:
         """Models' memory was measured, from `began_s` on."""

@@ -135,6 +135,55 @@ def test_a_load_is_reported_until_the_model_is_ready(line: Line) -> None:
     assert loaded.load_s >= 0.15
 
 
+def test_the_parts_of_a_load_are_told_by_the_phases_of_the_engine(line: Line) -> None:
+    line.load(load_s=0.15)
+    loaded = line.first(messages.Loaded)
+    assert list(loaded.phases)[:2] == ["importing", "pretending"]
+    assert loaded.phases["pretending"] >= 0.15
+    assert sum(loaded.phases.values()) <= loaded.load_s
+
+
+@pytest.fixture
+def standby() -> Iterator[Line]:
+    line = Line(model="")
+    yield line
+    line.tell(messages.Leave(0.0))
+    line.until(lambda: line.closed)
+
+
+def test_a_process_without_a_model_imports_and_becomes_the_one_that_it_is_told_to_load_first(standby: Line) -> None:
+    standby.tell(messages.Prepare("echo"))
+    standby.first(messages.Prepared)
+    assert hello_of(standby).model == ""
+    standby.load(tokens_per_s=500.0)
+    standby.tell(messages.Load("test/second:x", "echo", "", {}))
+    standby.first(messages.Loaded)
+    assert hello_of(standby).model == MODEL
+    standby.submit(words("hello there"))
+    assert standby.whole()[-1].model == MODEL
+
+
+def test_what_cannot_be_imported_is_told(standby: Line) -> None:
+    standby.tell(messages.Prepare("abacus"))
+    assert "'abacus'" in standby.first(messages.LoadFailed).message
+
+
+def test_a_process_imports_once_whatever_it_is_told(standby: Line) -> None:
+    standby.tell(messages.Prepare("echo"))
+    standby.tell(messages.Prepare("abacus"))
+    standby.first(messages.Prepared)
+    standby.load()
+    standby.first(messages.Loaded)
+    assert not [one for one in standby.sent if isinstance(one, messages.LoadFailed)]
+
+
+def hello_of(line: Line) -> messages.ActorHello:
+    """Return what the model would say on a new connection."""
+    hello = wire.decode(line.model.greeting(0.0)[1:], messages.FROM_ACTOR)
+    assert isinstance(hello, messages.ActorHello)
+    return hello
+
+
 @pytest.mark.parametrize("cause", ["file_missing", "file_corrupt", "no_memory", "engine"])
 def test_a_failed_load_tells_its_cause(line: Line, cause: str) -> None:
     line.load(load_fails=cause)

@@ -135,9 +135,12 @@ class Ledger:
 
     def _about(self, holding: Holding, event: AboutHolding) -> None:
         match event:
-            case events.Loaded(_, load_s):
+            case events.Loaded(_, load_s, phases):
                 if holding.phase is Phase.LOADING:
                     holding.load_s, holding.phase = load_s, Phase.BUSY
+                    if phases:
+                        held_bytes = self.accounts.held_bytes(holding.device)
+                        self._note("ready", holding, "", holding.held_bytes, held_bytes, words.ready(phases))
             case events.Used(model):
                 self._leaving.used(model, self._now_s)
                 if holding.phase is not Phase.LEAVING:

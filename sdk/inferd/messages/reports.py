@@ -73,13 +73,14 @@ class App:
 class MemoryDecision:
     """One decision about a model's memory, with the numbers that were compared."""
 
-    kind: Literal["load", "wait", "refusal", "eviction"]
+    kind: Literal["load", "wait", "refusal", "eviction", "ready"]
+    """`ready`: no decision but the end of a load; `rule` tells what its parts took."""
     age_s: Seconds
     """How long ago."""
     app: ShortText
     """Who asked for the load that it was about; empty: nobody, time did."""
     need_bytes: Bytes
-    """Of the load; for an eviction, what the model held."""
+    """Of the load; for an eviction, or a model that is ready, what it held."""
     before_bytes: Bytes
     """Held by all models before it."""
     after_bytes: Bytes
