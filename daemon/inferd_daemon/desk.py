@@ -180,6 +180,7 @@ class Desk:
             reason=view.reason,
             retry_after_s=view.retry_after_s,
             idle_s=self._steward.idle_s(schema.id, now_s),
+            load_phases=dict(view.phases),
         )
 
     def _explain(self, work: Work, name: str) -> None:

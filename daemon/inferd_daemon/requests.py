@@ -70,8 +70,8 @@ class Company(Protocol):
     def emptied(self, model: ModelId, now_s: float) -> None:
         """Nothing runs on this model any more."""
 
-    def served(self, life: Life, now_s: float) -> None:
-        """This life completed a request."""
+    def served(self, life: Life, first_s: float | None, now_s: float) -> None:
+        """This life completed a request, whose first piece came so long after it was given to it."""
 
     def hung(self, life: Life, reason: str, now_s: float) -> None:
         """This life did not do what it was told."""
@@ -344,7 +344,7 @@ class Requests:
         if work is None:
             return
         if fact.facts.code == "done":
-            self._company.served(Life(work.life), now_s)
+            self._company.served(Life(work.life), fact.facts.first_event_s, now_s)
         self._schedule(scheduler.Ended(StreamNo(fact.stream), _cost_tokens(fact.facts)), now_s)
 
     def end(self, work: Work, reason: Ending, now_s: float) -> None:

@@ -17,10 +17,12 @@ import structlog
 
 from inferd.errors import ResourceBlocked
 from inferd_daemon import ledger, lifecycle
+from inferd_daemon.catalogue import STANDBY
 from inferd_daemon.inbox import Inbox
 from inferd_daemon.lifecycle import State
 from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
 from inferd_daemon.refusal import refusal
+from inferd_daemon.scheduler.line import RANKS
 
 if TYPE_CHECKING:
     from inferd_daemon.catalogue import ModelId, Models, Schema
@@ -47,6 +49,12 @@ class Surroundings(Protocol):
 
     def model_pids(self) -> Mapping[ModelId, int]:
         """Return the models that have a process, and which."""
+
+    def reserved(self, model: ModelId, now_s: float) -> None:
+        """A load has its memory: it may begin."""
+
+    def end_standby(self, reason: str, now_s: float) -> None:
+        """The memory of the process that stands by is wanted back."""
 
     def foreseen(self, model: ModelId, shape: Shape, peak_bytes: int | None) -> None:
         """It is known what a load will take, or that nothing tells: pass it on to `Steward.foreseen`."""
@@ -137,7 +145,7 @@ class Steward:
     def announced(self, view: lifecycle.View, now_s: float) -> None:
         """Take note of a model's new state."""
         if view.state is State.READY and view.capacity is not None:
-            self._loaded(view.model, view.capacity.load_s, now_s)
+            self._loaded(view, view.capacity.load_s, now_s)
         elif view.state is not State.LOADING and view.life:
             self._step(ledger.Left(view.model), now_s)
 
@@ -146,12 +154,12 @@ class Steward:
         log.warning("failed", model=str(model), what=what, then=then)
         self._step(ledger.Failed(model, what, then), now_s)
 
-    def _loaded(self, model: ModelId, load_s: float, now_s: float) -> None:
+    def _loaded(self, view: lifecycle.View, load_s: float, now_s: float) -> None:
         self._wake()  # it may have looked between the grant and the process, and found nobody
-        life = self._lives.get(model)
+        life = self._lives.get(view.model)
         if life is not None and life.loaded_s == ledger.NEVER_S:
             life.load_s, life.loaded_s = load_s, now_s
-        self._step(ledger.Loaded(model, load_s), now_s)
+        self._step(ledger.Loaded(view.model, load_s, view.phases), now_s)
 
     def used(self, model: ModelId, now_s: float) -> None:
         """A request was given to it."""
@@ -190,6 +198,22 @@ class Steward:
     def ceiling_bytes(self) -> int:
         """Return how much memory models may have at the best of times. Reads a file or two of the system."""
         return self.ledger.accounts.terms[ledger.RAM].ceiling_bytes(self._room(()))
+
+    # --- the process without a model
+
+    def stand_by(self, now_s: float) -> bool:
+        """Reserve what a process takes that has an engine's libraries and no model; False: somebody would have to leave."""
+        self._step(ledger.Ticked(), now_s, look=True)
+        if STANDBY in self.ledger.accounts.holdings or not self.ledger.has_spare(ledger.PROCESS_BYTES):
+            return False
+        self._step(ledger.Asked(STANDBY, ledger.PROCESS_BYTES, "", RANKS["background"], 0.0), now_s)
+        self._step(ledger.Loaded(STANDBY, 0.0), now_s)
+        self._step(ledger.Rested(STANDBY), now_s)
+        return True
+
+    def standby_gone(self, now_s: float) -> None:
+        """That process is gone, or has become a model's."""
+        self._step(ledger.Released(STANDBY), now_s, look=True)
 
     # --- what a load needs
 
@@ -233,7 +257,10 @@ class Steward:
         match command:
             case ledger.Grant(model):
                 self._wake()
-                self._surroundings.life_step(lifecycle.Reserved(model), now_s)
+                if model != STANDBY:
+                    self._surroundings.reserved(model, now_s)
+            case ledger.Evict(model) if model == STANDBY:
+                self._surroundings.end_standby(self.ledger.story.of(model)[-1].rule, now_s)
             case ledger.Evict(model):
                 log.info("evicting", model=str(model), why=self.ledger.story.of(model)[-1].rule)
                 self._surroundings.life_step(lifecycle.Evicted(model), now_s)

@@ -20,7 +20,7 @@ from inferd_actors import messages as actors
 from inferd_daemon import crossing, lifecycle
 from inferd_daemon.attendance import Attendance
 from inferd_daemon.attendants import Attendants
-from inferd_daemon.catalogue import VOCAB, ModelId, Models, Schema
+from inferd_daemon.catalogue import STANDBY, VOCAB, ModelId, Models, Schema
 from inferd_daemon.crossing import Fact, ToActor
 from inferd_daemon.defaults import default_model
 from inferd_daemon.fleet import KEEPER, Fleet
@@ -29,6 +29,7 @@ from inferd_daemon.orphans import Orphans
 from inferd_daemon.pulse import Ask, GiveUp, Pulses
 from inferd_daemon.registrar import Operation, Registrar
 from inferd_daemon.scheduler.line import RANKS
+from inferd_daemon.standby_process import StandbyProcess
 from inferd_daemon.telemetry import report, survived
 
 if TYPE_CHECKING:
@@ -41,10 +42,14 @@ if TYPE_CHECKING:
     from inferd_daemon.peaks import Shape
     from inferd_daemon.pulls import Pulls
     from inferd_daemon.requests import Requests
+    from inferd_daemon.standby import Standby
     from inferd_daemon.steward import Steward
     from inferd_daemon.work import Work
 
 log = structlog.get_logger()
+
+MOVING: Final = frozenset({lifecycle.State.LOADING, lifecycle.State.DRAINING})
+"""States in which a model's process begins or ends: nothing else is begun meanwhile that nobody waits for."""
 
 AFTER_BUG_S: Final = 1.0
 """Until the clock rings again after a bug in what it rang for: what is due stays due, and must not be tried in circles."""
@@ -60,11 +65,19 @@ class Supervisor:
     steward: Steward
     registrar: Registrar
 
-    def __init__(self, catalogue: Models, cluster: Cluster, attendants: Attendants, default_model: str | None) -> None:
+    def __init__(
+        self,
+        catalogue: Models,
+        cluster: Cluster,
+        attendants: Attendants,
+        standby: Standby,
+        default_model: str | None,
+    ) -> None:
         """The rooms are set by the composition root before the first fact: they need each other through this."""
         self._catalogue = catalogue
         self._cluster = cluster
         self._attendants = attendants
+        self._standby = standby
         self._default_model = default_model
         self._post: Callable[[Sequence[crossing.Order]], None] = lambda _orders: None
         self._timer: asyncio.TimerHandle | None = None
@@ -78,6 +91,7 @@ class Supervisor:
         """Give it the wires."""
         self._post = post
         self._attendance = Attendance(self._attendants, self._cluster, post, self)
+        self._standing = StandbyProcess(self._standby, self._catalogue, self._cluster, post, self)
 
     # --- facts
 
@@ -97,6 +111,7 @@ class Supervisor:
                 report(bug, type(fact).__name__)
                 if isinstance(fact, crossing.Arrived):
                     self.requests.broke(fact.stream, bug, now_s)
+        self._standing.look(now_s)
         self._set_timer()
 
     def _hear(self, fact: Fact, now_s: float) -> None:
@@ -132,6 +147,8 @@ class Supervisor:
             self._pulses.came(life, now_s)
         if self._attendants.is_one(life):
             self._attendance.came(hello)
+        elif self._standing.is_one(life):
+            self._standing.came(hello)
         elif life != KEEPER:
             self.fleet.step(lifecycle.Greeted(life), now_s)
 
@@ -149,8 +166,14 @@ class Supervisor:
                 pass
             case actors.Died() if self._orphans.gone(Life(message.life)):
                 self.fleet.step(lifecycle.KeeperUp(), now_s)
+            case actors.Died() if self._standing.gone(Life(message.life), now_s):
+                pass
+            case actors.Spawned() if self._standing.is_one(Life(message.life)):
+                self._standing.said(Life(message.life), message, now_s)
             case actors.Loaded() if self._attendants.is_one(life):
                 self._attendance.loaded(life, message, now_s)
+            case _ if self._standing.is_one(life):
+                self._standing.said(life, message, now_s)
             case _:
                 self.fleet.heard(life, message, now_s)
 
@@ -160,6 +183,7 @@ class Supervisor:
             self._keeper_down("its connection closed", now_s)
         elif self.fleet.lifecycle.model_of(life) is None:
             self._attendance.lost(life, now_s)
+            self._standing.lost(life, now_s)
         elif self._cluster.state == "ready":
             self.fleet.give_up(life, "its connection closed", now_s)  # gone once the keeper says `died`
         else:
@@ -180,6 +204,7 @@ class Supervisor:
             self._post([ToActor(KEEPER, actors.Kill(held.life))])
         self._orphans.found((Life(held.life) for held in orphans), now_s)
         self._attendance.keeper_up(now_s)
+        self._standing.keeper_up(now_s)
         if not self._orphans:
             self.fleet.step(lifecycle.KeeperUp(), now_s)
 
@@ -188,12 +213,15 @@ class Supervisor:
         self._cluster.lost()
         self._orphans.found((), now_s)
         self._attendance.keeper_down(now_s)
+        self._standing.keeper_down(now_s)
         self.fleet.step(lifecycle.KeeperDown(reason), now_s)
 
     # --- what the rooms tell each other
 
     def announced(self, view: lifecycle.View, now_s: float) -> None:
         """A model's state changed."""
+        if view.state is lifecycle.State.READY:
+            self._standing.loaded(self._catalogue.of(view.model).engine)
         self.steward.announced(view, now_s)
         self.requests.announced(view, now_s)
         self.desk.announced(view)
@@ -287,6 +315,26 @@ class Supervisor:
         first = self.requests.scheduler.first(model)
         return (first.app.name, first.rank) if first else ("", RANKS["interactive"])
 
+    def reserved(self, model: ModelId, now_s: float) -> None:
+        """A load has its memory: it may begin, with the process that stands by if there is one."""
+        standby = self._standing.offer(self._catalogue.of(model).engine)
+        self.fleet.step(lifecycle.Reserved(model, standby), now_s)
+
+    def took_standby(self, life: Life, now_s: float) -> None:
+        """A process that had no model has one."""
+        self._standing.taken(life, now_s)
+
+    def end_standby(self, reason: str, now_s: float) -> None:
+        """The memory of the process that stands by is wanted back."""
+        self._standing.end(reason, now_s)
+
+    def is_quiet(self, now_s: float) -> bool:
+        """Tell whether nothing is asked of any model and none comes or goes."""
+        if any(work.model is not None for work in self.requests.work):
+            return False
+        views = (self.fleet.lifecycle.view(schema.id, now_s) for schema in self._catalogue.schemas)
+        return all(view.state not in MOVING for view in views)
+
     def life_step(self, event: lifecycle.Event, now_s: float) -> None:
         """Have `lifecycle` decide on an event."""
         self.fleet.step(event, now_s)
@@ -301,7 +349,13 @@ class Supervisor:
         """Return the models that have a process, and which."""
         now_s = time.monotonic()
         views = (self.fleet.lifecycle.view(schema.id, now_s) for schema in self._catalogue.schemas)
-        return {view.model: view.pid for view in views if view.pid}
+        found = {view.model: view.pid for view in views if view.pid}
+        return {**found, STANDBY: self._standing.pid} if self._standing.pid else found
+
+    def standby_processes(self) -> tuple[tuple[int, str], ...]:
+        """Return (pid, name) of the process without a model: its engine once it stands by; none: there is none."""
+        name = self._standby.engine if self._standby.is_ready else "starting"
+        return ((self._standing.pid, name),) if self._standing.pid else ()
 
     def measured(self, used_bytes: Mapping[ModelId, int], began_s: float) -> None:
         """Models' memory was measured, from `began_s` on."""
@@ -309,9 +363,9 @@ class Supervisor:
             self.steward.measured(used_bytes, began_s, time.monotonic())
         self._set_timer()
 
-    def served(self, life: Life, now_s: float) -> None:
-        """This life completed a request."""
-        self.fleet.step(lifecycle.Served(life), now_s)
+    def served(self, life: Life, first_s: float | None, now_s: float) -> None:
+        """This life completed a request, whose first piece came so long after it was given to it."""
+        self.fleet.step(lifecycle.Served(life, first_s), now_s)
 
     def hung(self, life: Life, reason: str, now_s: float) -> None:
         """This life did not do what it was told."""
@@ -350,7 +404,15 @@ class Supervisor:
 
     def _set_timer(self) -> None:
         """Have `_ticked` called at the next moment that anybody waits for; there is no fixed tick."""
-        rooms = (self.requests, self.fleet.lifecycle, self._attendants, self.steward, self._pulses, self._orphans)
+        rooms = (
+            self.requests,
+            self.fleet.lifecycle,
+            self._attendants,
+            self.steward,
+            self._pulses,
+            self._orphans,
+            self._standing,
+        )
         due = [due_s for room in rooms if (due_s := room.next_timer_s()) is not None]
         due_s = min(due, default=None)
         if self._timer is not None:
@@ -388,12 +450,14 @@ class Supervisor:
                     self.hung(life, reason, now_s)
                 case _:
                     assert_never(verdict)
+        self._standing.look(now_s)
 
     # --- the end
 
     def end_all(self, now_s: float) -> None:
         """End every request and have every process leave when its last one has ended."""
         self._attendance.close()
+        self._standing.close(now_s)
         self.requests.end_all(now_s)
         for schema in self._catalogue.schemas:
             if self.fleet.lifecycle.view(schema.id, now_s).life:

@@ -39,10 +39,12 @@ from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Room, Terms
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
 from inferd_daemon.peaks import Peak, Peaks, Shape
 from inferd_daemon.pulls import Pulls
+from inferd_daemon.read_ahead import ReadAhead
 from inferd_daemon.registrar import Registrar
 from inferd_daemon.registry import Registry
 from inferd_daemon.requests import Requests
 from inferd_daemon.session import Peer
+from inferd_daemon.standby import Standby
 from inferd_daemon.steward import Steward
 from inferd_daemon.store import Progress, Store
 from inferd_daemon.supervisor import Supervisor
@@ -203,6 +205,7 @@ class Process:
     peer: bytes = b""
     """Empty: no connection."""
     loading: bool = False
+    preparing: bool = False
     leaving: bool = False
     deaf: bool = False
     """It hangs: hears everything and does nothing."""
@@ -219,8 +222,9 @@ class Process:
 class House:
     """Everything between an app's frames and an actor's frames."""
 
-    def __init__(self, clock: list[float], budget_bytes: int | None = None) -> None:
+    def __init__(self, clock: list[float], budget_bytes: int | None = None, *, wants_standby: bool = False) -> None:
         self.clock = clock
+        self.wants_standby = wants_standby
         self.budget_bytes = budget_bytes
         self.room = ROOM
         self.folder = TemporaryDirectory(prefix="house-")
@@ -262,13 +266,17 @@ class House:
         welcome = control.Welcome(1, "i" * 32, "test", 1)
         self.board = Switchboard(welcome, lambda name: str(self.catalogue.find(name).id))
         cluster, store = cast("Cluster", self.cluster), cast("Store", self.store)
-        self.supervisor = supervisor = Supervisor(self.catalogue, cluster, self.attendants, MODELS[0])
+        self.standby = Standby(is_wanted=self.wants_standby)
+        self.supervisor = supervisor = Supervisor(self.catalogue, cluster, self.attendants, self.standby, MODELS[0])
         post = self.orders.extend
         supervisor.connect(post)
         lifecycle = Lifecycle(Life(FIRST_LIFE + LIVES))
         tasks = cast("asyncio.TaskGroup", asyncio.get_running_loop())  # it owns the tasks until the house closes
         headers = Headers(tasks, self._read_header)
-        supervisor.fleet = self.fleet = Fleet(lifecycle, self.catalogue, store, cluster, headers, post, supervisor)
+        read_ahead = ReadAhead(tasks, lambda: 0)
+        supervisor.fleet = self.fleet = Fleet(
+            lifecycle, self.catalogue, store, cluster, headers, read_ahead, post, supervisor
+        )
         settings = config.Settings.model_construct(apps=self.rules, limits=config.Limits())
         self.ledger = Ledger({RAM: Terms(self.budget_bytes)}, KeepAlive())
         self.peaks = FakePeaks()
@@ -481,6 +489,9 @@ class House:
             case actors.Spawn(life, kind, name, secret) if kind in ("model", "vocab") and self.keeper_hears:
                 self.processes[life] = Process(life, name, secret, kind)
                 self.keeper_says(actors.Spawned(life, 4_000 + life))
+            case actors.Assign(life, name) if self.keeper_hears and life in self.processes:
+                assert self.processes[life].name in ("", name), "a process was given two models"
+                self.processes[life].name = name
             case actors.Kill(life) if self.keeper_hears:
                 self.die(life)
                 self.keeper_says(actors.Died(life, "killed by order"))
@@ -555,7 +566,10 @@ class House:
         if process is None:
             return
         match message:
+            case actors.Prepare():
+                process.preparing = True
             case actors.Load():
+                process.name = process.name or message.model
                 process.loading = True
             case actors.Submit(stream):
                 process.streams[stream] = message
@@ -618,8 +632,11 @@ def _nothing() -> None:
 
 
 @contextmanager
-def house(budget_bytes: int | None = None) -> Iterator[House]:
+def house(budget_bytes: int | None = None, *, wants_standby: bool = False) -> Iterator[House]:
     """Give a house whose clock a test moves; the standard library's clock stands still meanwhile."""
     clock = [time.monotonic()]
-    with mock.patch("time.monotonic", side_effect=lambda: clock[0]), House(clock, budget_bytes) as built:
+    with (
+        mock.patch("time.monotonic", side_effect=lambda: clock[0]),
+        House(clock, budget_bytes, wants_standby=wants_standby) as built,
+    ):
         yield built

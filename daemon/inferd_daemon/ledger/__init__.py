@@ -8,7 +8,7 @@ See also: `lifecycle` (processes), `steward` (the effects), `memory` (readings).
 """
 
 from inferd_daemon.ledger.commands import Command, Evict, Grant, Refuse, ShowWait
-from inferd_daemon.ledger.estimate import first_estimate_bytes
+from inferd_daemon.ledger.estimate import PROCESS_BYTES, first_estimate_bytes
 from inferd_daemon.ledger.events import (
     Asked,
     Event,
@@ -32,6 +32,7 @@ from inferd_daemon.ledger.story import Decision
 __all__ = [
     "KEEP_ALIVE_S",
     "NEVER_S",
+    "PROCESS_BYTES",
     "RAM",
     "Asked",
     "Command",

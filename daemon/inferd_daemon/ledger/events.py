@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ledger.room import RAM, Device, Room
@@ -40,10 +41,11 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """It answers requests; its load took so long."""
+    """It answers requests; its load took so long. `phases`: seconds of its parts from the wish for it on; empty: not known."""
 
     model: ModelId
     load_s: float
+    phases: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,10 @@ class Ledger:
             return books, None
         return books, judge(need_bytes, books, self._leaving.idle(device, now_s), [])
 
+    def has_spare(self, need_bytes: int, device: Device = RAM) -> bool:
+        """Tell whether so much more could be held without anybody being told to leave."""
+        return self._leaving.has_spare(need_bytes, device)
+
     def next_timer_s(self) -> float | None:
         """Return when `Ticked` is due; None: nothing waits for time to pass."""
         holdings = self.accounts.holdings.values()
@@ -133,9 +137,12 @@ class Ledger:
 
     def _about(self, holding: Holding, event: AboutHolding) -> None:
         match event:
-            case events.Loaded(_, load_s):
+            case events.Loaded(_, load_s, phases):
                 if holding.phase is Phase.LOADING:
                     holding.load_s, holding.phase = load_s, Phase.BUSY
+                    if phases:
+                        held_bytes = self.accounts.held_bytes(holding.device)
+                        self._note("ready", holding, "", holding.held_bytes, held_bytes, words.ready(phases))
             case events.Used(model):
                 self._leaving.used(model, self._now_s)
                 if holding.phase is not Phase.LEAVING:

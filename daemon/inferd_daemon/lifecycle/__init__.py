@@ -22,6 +22,7 @@ from inferd_daemon.lifecycle.commands import (
     ShowProgress,
     Spawn,
     StartPull,
+    Take,
 )
 from inferd_daemon.lifecycle.events import (
     Delayed,
@@ -45,10 +46,12 @@ from inferd_daemon.lifecycle.events import (
     Reserved,
     Served,
     Spawned,
+    StoodBy,
     Ticked,
     UnloadWanted,
     Unwanted,
     Wanted,
+    Withdrawn,
 )
 from inferd_daemon.lifecycle.machine import Lifecycle
 from inferd_daemon.lifecycle.record import Capacity, View
@@ -92,9 +95,12 @@ __all__ = [
     "Spawned",
     "StartPull",
     "State",
+    "StoodBy",
+    "Take",
     "Ticked",
     "UnloadWanted",
     "Unwanted",
     "View",
     "Wanted",
+    "Withdrawn",
 ]

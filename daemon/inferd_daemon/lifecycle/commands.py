@@ -40,6 +40,14 @@ class Spawn:
 
 
 @dataclass(frozen=True, slots=True)
+class Take:
+    """Have the keeper book a life that stood by as this model's. It has said hello: what follows is as after `Greeted`."""
+
+    model: ModelId
+    life: Life
+
+
+@dataclass(frozen=True, slots=True)
 class OrderLoad:
     """Tell the process which model to load; answered by `Loaded`, `LoadFailed` or `Gone`."""
 
@@ -110,6 +118,7 @@ Command = (
     | Reserve
     | Release
     | Spawn
+    | Take
     | OrderLoad
     | OrderLeave
     | OrderKill
