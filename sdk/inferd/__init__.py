@@ -94,7 +94,7 @@ from inferd.messages.speech import (
 from inferd.reply import Done, GenerateEvent, PullEvent, Reply, accumulate
 from inferd.sound_file import Audio
 from inferd.speech_drafts import HearingOptions, SpeakingOptions
-from inferd.speech_streams import SpeechStream, Transcription, TranscriptStream
+from inferd.speech_streams import SpeechStream, Synthesis, Transcription, TranscriptStream
 from inferd.spoken import Speech, SpeechEvent
 from inferd.streams import ReplyStream, Stream
 from inferd.transcript import Transcript, TranscriptEvent, TranscriptionEvent
@@ -105,7 +105,7 @@ from inferd.vocabulary import TokenEstimate
 if TYPE_CHECKING:
     from inferd.aio import AsyncClient
     from inferd.aio_duplex import AsyncLoopback
-    from inferd.aio_speech_streams import AsyncSpeechStream, AsyncTranscription, AsyncTranscriptStream
+    from inferd.aio_speech_streams import AsyncSpeechStream, AsyncSynthesis, AsyncTranscription, AsyncTranscriptStream
     from inferd.aio_streams import AsyncReplyStream, AsyncStream
 
 __all__ = [
@@ -116,6 +116,7 @@ __all__ = [
     "AsyncReplyStream",
     "AsyncSpeechStream",
     "AsyncStream",
+    "AsyncSynthesis",
     "AsyncTranscriptStream",
     "AsyncTranscription",
     "Audio",
@@ -192,6 +193,7 @@ __all__ = [
     "SpeechStream",
     "SpokenWord",
     "Stream",
+    "Synthesis",
     "TextBlock",
     "TextDelta",
     "ThinkingDelta",
@@ -223,6 +225,7 @@ _ASYNC: Mapping[str, str] = {
     "AsyncReplyStream": "aio_streams",
     "AsyncSpeechStream": "aio_speech_streams",
     "AsyncStream": "aio_streams",
+    "AsyncSynthesis": "aio_speech_streams",
     "AsyncTranscriptStream": "aio_speech_streams",
     "AsyncTranscription": "aio_speech_streams",
 }

@@ -105,9 +105,25 @@ class AsyncSpeechCalls:
         **options: Unpack[SpeakingOptions],
     ) -> Speech:
         """Return a text spoken; see `Client.synthesize`. Cancelling the task cancels the request."""
-        request = synthesize_draft(text, voice, rate, options, timeout_s=timeout_s, priority=priority, model=model)
-        async with AsyncSynthesis(self._line, request) as stream:
+        async with self.synthesis(
+            text, voice, rate, model=model, priority=priority, timeout_s=timeout_s, **options
+        ) as stream:
             return await stream.speech()
+
+    def synthesis(
+        self,
+        text: str,
+        voice: str | None = None,
+        rate: float = 1.0,
+        *,
+        model: str | None = None,
+        priority: Priority = "interactive",
+        timeout_s: float = STREAM_TIMEOUT_S,
+        **options: Unpack[SpeakingOptions],
+    ) -> AsyncSynthesis:
+        """Return a text spoken as it is made; see `Client.synthesis`."""
+        request = synthesize_draft(text, voice, rate, options, timeout_s=timeout_s, priority=priority, model=model)
+        return AsyncSynthesis(self._line, request)
 
     def synthesize_stream(
         self,

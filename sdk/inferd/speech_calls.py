@@ -129,9 +129,28 @@ class SpeechCalls:
         0.25 to 4, of the voice's own pace. `options`: see `SpeakingOptions`. Raises InvalidRequest (no words, a value out
         of its range), ModelNotFound, NoEligibleModel, LoadFailed, ModelFailed (a retry helps), and what every call can.
         """
-        request = synthesize_draft(text, voice, rate, options, timeout_s=timeout_s, priority=priority, model=model)
-        with Synthesis(self._line, request) as stream:
+        with self.synthesis(
+            text, voice, rate, model=model, priority=priority, timeout_s=timeout_s, **options
+        ) as stream:
             return stream.speech()
+
+    def synthesis(
+        self,
+        text: str,
+        voice: str | None = None,
+        rate: float = 1.0,
+        *,
+        model: str | None = None,
+        priority: Priority = "interactive",
+        timeout_s: float = STREAM_TIMEOUT_S,
+        **options: Unpack[SpeakingOptions],
+    ) -> Synthesis:
+        """Return a text spoken as it is made: state, sound, words; then `speech()` has the whole. Does not block.
+
+        Takes and raises what `synthesize` does.
+        """
+        request = synthesize_draft(text, voice, rate, options, timeout_s=timeout_s, priority=priority, model=model)
+        return Synthesis(self._line, request)
 
     def synthesize_stream(
         self,

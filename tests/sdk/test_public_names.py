@@ -16,9 +16,11 @@ NAMES = {
     "streams": {"AsyncLoopback", "AsyncReplyStream", "AsyncStream", "Loopback", "ReplyStream", "Stream"},
     "streams of speech": {
         "AsyncSpeechStream",
+        "AsyncSynthesis",
         "AsyncTranscriptStream",
         "AsyncTranscription",
         "SpeechStream",
+        "Synthesis",
         "TranscriptStream",
         "Transcription",
     },
@@ -105,9 +107,8 @@ def test_the_asyncio_client_has_the_blocking_clients_names() -> None:
 
     assert face(inferd.AsyncClient) == face(inferd.Client) - {"close"} | {"aclose"}
     assert face(inferd.AsyncStream) == face(inferd.Stream) - {"close"} | {"aclose"}
-    for kind in ("ReplyStream", "Loopback", "TranscriptStream", "SpeechStream"):
+    for kind in ("ReplyStream", "Loopback", "Transcription", "TranscriptStream", "Synthesis", "SpeechStream"):
         assert face(getattr(inferd, f"Async{kind}")) == face(getattr(inferd, kind)) - {"close"} | {"aclose"}
-    assert face(inferd.AsyncTranscription) == face(inferd.Transcription) - {"close"} | {"aclose"}
     for name in face(inferd.Client) - {"close"}:
         blocking, awaited = (inspect.signature(getattr(kind, name)) for kind in (inferd.Client, inferd.AsyncClient))
         assert blocking.parameters == awaited.parameters
