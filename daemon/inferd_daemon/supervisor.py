@@ -17,7 +17,7 @@ import structlog
 
 from inferd.messages.events import Cancelled, Error, PullProgress
 from inferd_actors import messages as actors
-from inferd_daemon import crossing, lifecycle
+from inferd_daemon import crossing, custodian, lifecycle, registrar
 from inferd_daemon.attendance import Attendance
 from inferd_daemon.attendants import Attendants
 from inferd_daemon.catalogue import STANDBY, VOCAB, ModelId, Models, Schema
@@ -27,7 +27,6 @@ from inferd_daemon.fleet import KEEPER, Fleet
 from inferd_daemon.ids import Life
 from inferd_daemon.orphans import Orphans
 from inferd_daemon.pulse import Ask, GiveUp, Pulses
-from inferd_daemon.registrar import Operation, Registrar
 from inferd_daemon.scheduler.line import RANKS
 from inferd_daemon.standby_process import StandbyProcess
 from inferd_daemon.telemetry import report, survived
@@ -37,10 +36,14 @@ if TYPE_CHECKING:
 
     from inferd.errors import InferenceError
     from inferd_daemon.cluster import Cluster
+    from inferd_daemon.custodian import Custodian
     from inferd_daemon.desk import Desk
+    from inferd_daemon.foresight import Foreseen
     from inferd_daemon.headers import Answer
+    from inferd_daemon.ledger import HoldNo
     from inferd_daemon.peaks import Shape
     from inferd_daemon.pulls import Pulls
+    from inferd_daemon.registrar import Registrar
     from inferd_daemon.requests import Requests
     from inferd_daemon.standby import Standby
     from inferd_daemon.steward import Steward
@@ -64,6 +67,7 @@ class Supervisor:
     pulls: Pulls
     steward: Steward
     registrar: Registrar
+    custodian: Custodian
 
     def __init__(
         self,
@@ -127,6 +131,7 @@ class Supervisor:
                 self.requests.app_came(fact)
             case crossing.AppLeft():
                 self.requests.app_left(fact.session, now_s)
+                self.custodian.app_left(fact.session)
             case crossing.LastProgress():
                 self.requests.progress_known(fact.stream, fact.progressed_s, now_s)
             case crossing.ActorCame():
@@ -224,12 +229,14 @@ class Supervisor:
             self._standing.loaded(self._catalogue.of(view.model).engine)
         self.steward.announced(view, now_s)
         self.requests.announced(view, now_s)
+        self.custodian.announced(view)
         self.desk.announced(view)
         self.registrar.announced(view)
 
     def load_moved(self, model: ModelId, progress: float, phase: str, now_s: float) -> None:
         """A load moved."""
         self.requests.load_moved(model, progress, phase, now_s)
+        self.custodian.load_moved(model, progress, phase, now_s)
 
     def failed(self, model: ModelId, what: str, then: str, now_s: float) -> None:
         """A load of this model came to nothing, or its process did."""
@@ -238,6 +245,7 @@ class Supervisor:
     def waiters_failed(self, model: ModelId, error: Error, now_s: float) -> None:
         """Whoever waits for this model waits in vain."""
         self.requests.waiters_failed(model, error, now_s)
+        self.custodian.waiters_failed(model, error)
         self.desk.waiters_failed(model, error)
 
     def life_ended(self, life: Life, now_s: float) -> None:
@@ -270,11 +278,19 @@ class Supervisor:
 
     def answer(self, work: Work) -> None:
         """Serve a request that needs no model."""
-        room = self.registrar if isinstance(work.operation, Operation) else self.desk
-        room.answer(work)
+        if isinstance(work.operation, custodian.Operation):
+            self.custodian.answer(work)
+        elif isinstance(work.operation, registrar.Operation):
+            self.registrar.answer(work)
+        else:
+            self.desk.answer(work)
+
+    def withdrawn(self, work: Work) -> None:
+        """A request that the daemon answers itself was ended before it was."""
+        self.custodian.withdrawn(work.stream)
 
     def want(self, model: ModelId, now_s: float) -> None:
-        """Requests wait for this model, or for the vocab actor."""
+        """Requests or claims wait for this model, or for the vocab actor."""
         if model == VOCAB:
             self._attendance.want_vocab(now_s)
             return
@@ -293,13 +309,17 @@ class Supervisor:
             self._pulses.began(life, now_s)
         self.steward.used(model, now_s)
 
+    def kept(self, model: ModelId, keep_s: float | None, now_s: float) -> None:
+        """A request has used this model, which is to stay for so long; None: as configured."""
+        self.steward.keep(model, keep_s, now_s)
+
     def rested(self, model: ModelId, now_s: float) -> None:
         """Nothing runs on this model, and nothing waits for it."""
         self.steward.rested(model, now_s)
 
     def unwanted(self, model: ModelId, now_s: float) -> None:
-        """Nobody waits for this model any more."""
-        if model != VOCAB:
+        """No request, or no claim, waits for this model any more; the others may."""
+        if model != VOCAB and not self.custodian.asker(model) and not self.requests.work.waiting(model).count:
             self.fleet.step(lifecycle.Unwanted(model), now_s)
 
     def reserve(self, model: ModelId, now_s: float) -> None:
@@ -311,9 +331,26 @@ class Supervisor:
         self.steward.release(model, now_s)
 
     def asker(self, model: ModelId) -> tuple[str, int]:
-        """Return who is first in line for this model, and of which class; nobody: an ordinary one of nobody's."""
-        first = self.requests.scheduler.first(model)
-        return (first.app.name, first.rank) if first else ("", RANKS["interactive"])
+        """Return the most urgent who waits for this model, and the class; nobody: an ordinary one of nobody's."""
+        first, claim = self.requests.scheduler.first(model), self.custodian.asker(model)
+        askers = [*([(first.app.name, first.rank)] if first else []), *([claim] if claim else [])]
+        return min(askers, key=lambda one: one[1], default=("", RANKS["interactive"]))
+
+    def hold_granted(self, hold: HoldNo) -> None:
+        """A hold has its memory."""
+        self.custodian.granted(hold)
+
+    def hold_refused(self, hold: HoldNo, error: Error) -> None:
+        """A hold cannot be had."""
+        self.custodian.refused(hold, error)
+
+    def hold_delayed(self, hold: HoldNo, text: str, now_s: float) -> None:
+        """A hold waits for memory."""
+        self.custodian.delayed(hold, text, now_s)
+
+    def clock_changed(self) -> None:
+        """Something else may be due first than before."""
+        self._set_timer()
 
     def reserved(self, model: ModelId, now_s: float) -> None:
         """A load has its memory: it may begin, with the process that stands by if there is one."""
@@ -339,10 +376,10 @@ class Supervisor:
         """Have `lifecycle` decide on an event."""
         self.fleet.step(event, now_s)
 
-    def foreseen(self, model: ModelId, shape: Shape, peak_bytes: int | None) -> None:
-        """It is known what a load will take, or that nothing tells."""
+    def foreseen(self, model: ModelId, shape: Shape, known: Foreseen) -> None:
+        """It is known what a load will come to, or that nothing tells."""
         with survived("a prediction"):  # in a task of the root group it would end the daemon
-            self.steward.foreseen(model, shape, peak_bytes, time.monotonic())
+            self.steward.foreseen(model, shape, known, time.monotonic())
         self._set_timer()
 
     def model_pids(self) -> dict[ModelId, int]:
@@ -409,6 +446,7 @@ class Supervisor:
             self.fleet.lifecycle,
             self._attendants,
             self.steward,
+            self.custodian,
             self._pulses,
             self._orphans,
             self._standing,
@@ -438,6 +476,7 @@ class Supervisor:
         self.requests.ticked(now_s)
         self.fleet.step(lifecycle.Ticked(), now_s)
         self.steward.ticked(now_s)
+        self.custodian.ticked()
         self._attendance.start_due(now_s)
         if self._orphans.given_up(now_s):
             log.warning("lives of an earlier daemon do not end")
@@ -458,6 +497,7 @@ class Supervisor:
         """End every request and have every process leave when its last one has ended."""
         self._attendance.close()
         self._standing.close(now_s)
+        self.custodian.close()
         self.requests.end_all(now_s)
         for schema in self._catalogue.schemas:
             if self.fleet.lifecycle.view(schema.id, now_s).life:

@@ -23,13 +23,14 @@ from inferd import wire
 from inferd.errors import LoadFailed, PullFailed
 from inferd.messages import control, operations
 from inferd.messages.events import Cancelled, Discovered, Finished, Terminal
-from inferd.messages.reports import DaemonReport
+from inferd.messages.reports import DaemonReport, Problem
 from inferd_actors import messages as actors
 from inferd_actors.headers.header import Header
 from inferd_daemon import config, crossing
 from inferd_daemon.attendants import LIVES, Attendants
 from inferd_daemon.catalogue import FileSource, ModelId, Schema, curated
 from inferd_daemon.cluster import Cluster
+from inferd_daemon.custodian import Custodian
 from inferd_daemon.desk import Desk
 from inferd_daemon.fleet import KEEPER, Fleet
 from inferd_daemon.foresight import Foresight
@@ -38,6 +39,7 @@ from inferd_daemon.ids import Life
 from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Room, Terms
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
 from inferd_daemon.peaks import Peak, Peaks, Shape
+from inferd_daemon.pins import Pins
 from inferd_daemon.pulls import Pulls
 from inferd_daemon.read_ahead import ReadAhead
 from inferd_daemon.registrar import Registrar
@@ -222,10 +224,20 @@ class Process:
 class House:
     """Everything between an app's frames and an actor's frames."""
 
-    def __init__(self, clock: list[float], budget_bytes: int | None = None, *, wants_standby: bool = False) -> None:
+    def __init__(
+        self,
+        clock: list[float],
+        budget_bytes: int | None = None,
+        pinned: Sequence[ModelId] = (),
+        *,
+        wants_standby: bool = False,
+    ) -> None:
         self.clock = clock
         self.wants_standby = wants_standby
         self.budget_bytes = budget_bytes
+        self.pinned = pinned
+        """By the config."""
+        self.faults: list[Problem] = []
         self.room = ROOM
         self.folder = TemporaryDirectory(prefix="house-")
         self.rows_file = Path(self.folder.name) / "models.json"
@@ -292,16 +304,30 @@ class House:
         )
         supervisor.requests = self.requests = Requests(settings, self.catalogue, post, supervisor, "trace")
         supervisor.pulls = Pulls(store, tasks, supervisor.pull_moved)
+        supervisor.custodian = self.custodian = Custodian(
+            catalogue=self.catalogue,
+            fleet=self.fleet,
+            requests=self.requests,
+            steward=supervisor.steward,
+            pins=Pins(self.rows_file.with_name("pins.json"), self.pinned),
+            tasks=cast("asyncio.TaskGroup", self.list_tasks),
+            company=supervisor,
+        )
+        for model in self.custodian.pins.models:
+            supervisor.steward.pin(model, time.monotonic(), is_pinned=True)
         supervisor.desk = Desk(
             catalogue=self.catalogue,
             fleet=self.fleet,
             requests=self.requests,
             steward=supervisor.steward,
+            custodian=self.custodian,
             meter=Meter(lambda: ()),
             tasks=tasks,
             post=post,
             stop=self.stops_s.append,
             identity=self._identity,
+            default_model=supervisor.default_model,
+            faults=lambda: self.faults,
         )
         supervisor.registrar = Registrar(
             registry=self.catalogue,
@@ -311,6 +337,7 @@ class House:
             tasks=cast("asyncio.TaskGroup", self.list_tasks),
             discover=lambda: Discovered((), ()),
             ceiling_bytes=supervisor.steward.ceiling_bytes,
+            check_free=self.custodian.check_free,
         )
         for schema in self.catalogue.schemas:
             self.fleet.step(FilesChanged(schema.id, self.store.has(schema)), time.monotonic())
@@ -422,6 +449,7 @@ class House:
         model: str | None = MODELS[0],
         timeout_s: float = 300.0,
         priority: control.Priority = "interactive",
+        keep_alive_s: float | None = None,
     ) -> Asked:
         """Have an app ask for something, text if nothing is named; the loop has not heard of it yet."""
         number = len(self.apps[peer]) + 1
@@ -436,6 +464,7 @@ class House:
             int(timeout_s * 1000),
             priority=priority,
             model=model if type(wanted) in operations.FOR_MODELS | operations.FOR_VOCABULARIES else None,
+            keep_alive_s=keep_alive_s,
         )
         self._app_said(peer, wire.encode_request(request, wanted))
         return asked
@@ -632,11 +661,13 @@ def _nothing() -> None:
 
 
 @contextmanager
-def house(budget_bytes: int | None = None, *, wants_standby: bool = False) -> Iterator[House]:
+def house(
+    budget_bytes: int | None = None, pinned: Sequence[ModelId] = (), *, wants_standby: bool = False
+) -> Iterator[House]:
     """Give a house whose clock a test moves; the standard library's clock stands still meanwhile."""
     clock = [time.monotonic()]
     with (
         mock.patch("time.monotonic", side_effect=lambda: clock[0]),
-        House(clock, budget_bytes, wants_standby=wants_standby) as built,
+        House(clock, budget_bytes, pinned, wants_standby=wants_standby) as built,
     ):
         yield built

@@ -72,14 +72,28 @@ class Leaving:
 
     def idle_until_s(self, holding: Holding) -> float:
         """Return when its keep-alive is over; never while it is in use."""
-        if holding.phase is not Phase.IDLE or holding.model in self._accounts.pinned or holding.model == STANDBY:
+        if holding.phase is not Phase.IDLE or holding.model in self._staying or holding.model == STANDBY:
             return NEVER_S
+        if holding.keep_until_s is not None:
+            return holding.keep_until_s
         return holding.idle_since_s + self._keep.of(holding.model)
+
+    def keep(self, holding: Holding, keep_s: float | None, now_s: float) -> None:
+        """Have a model stay for so long from now, or as configured for None, unless it stays for longer anyway."""
+        until_s = now_s + (self._keep.of(holding.model) if keep_s is None else keep_s)
+        holding.keep_until_s = until_s if holding.keep_until_s is None else max(holding.keep_until_s, until_s)
+
+    @property
+    def _staying(self) -> frozenset[ModelId]:
+        return self._accounts.leased | self._accounts.pinned
 
     def expired(self, now_s: float) -> list[Farewell]:
         """Return the models whose keep-alive is over."""
         over = [one for one in self._accounts.holdings.values() if now_s >= self.idle_until_s(one)]
-        return [Farewell(one, words.idle(now_s - one.idle_since_s, self._keep.of(one.model))) for one in over]
+        return [
+            Farewell(one, words.idle(now_s - one.idle_since_s, self.idle_until_s(one) - one.idle_since_s))
+            for one in over
+        ]
 
     def over_limit(self, device: Device, now_s: float) -> list[Farewell]:
         """Return the idle models that leave because the machine has less than is held, whoever took the memory."""
@@ -110,19 +124,22 @@ class Leaving:
         rule = words.pressed(mark, staying_bytes, mark_bytes)
         return [Farewell(one, rule) for one in (*first, *leaving)]
 
-    def idle(self, device: Device, now_s: float) -> list[Candidate]:
-        """Return the idle models."""
-        return self._candidates(self._accounts.on(device, Phase.IDLE), now_s)
+    def idle(self, load: Waiting, now_s: float) -> list[Candidate]:
+        """Return the idle models that could leave for a load."""
+        resting = self._accounts.on(load.device, Phase.IDLE)
+        return self._candidates([one for one in resting if one.model not in load.needs], now_s)
 
     def yielding(self, load: Waiting, now_s: float) -> list[Candidate]:
         """Return the models in use that had their turn, unless the load is to be patient yet."""
         if now_s < load.patient_until_s:
             return []
         busy = self._accounts.on(load.device, Phase.BUSY)
-        return self._candidates([one for one in busy if one.turn_ends_s(load.load_s) <= now_s], now_s)
+        had = [one for one in busy if one.turn_ends_s(load.load_s) <= now_s and one.model not in load.needs]
+        return self._candidates(had, now_s)
 
     def _candidates(self, holdings: list[Holding], now_s: float) -> list[Candidate]:
-        free = [one for one in holdings if one.model not in self._accounts.pinned]
+        staying = self._staying
+        free = [one for one in holdings if one.model not in staying]
         return [Candidate(one.model, one.held_bytes, self._cost(self._accounts, one, now_s)) for one in free]
 
     def _expected_s(self, _accounts: Accounts, holding: Holding, now_s: float) -> float:

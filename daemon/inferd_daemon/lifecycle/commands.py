@@ -19,7 +19,7 @@ class StartPull:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Find memory for the model; answered by `Reserved` or `MemoryRefused`, any number of `Delayed` before."""
+    """Find memory for the model; answered by `Reserved`, `MemoryRefused` or `LoadRefused`, any number of `Delayed` before."""
 
     model: ModelId
 

@@ -92,6 +92,15 @@ class MemoryRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadRefused:
+    """It is known that its load would fail, before anything was reserved for it; answers `Reserve`."""
+
+    model: ModelId
+    cause: LoadCause
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unwanted:
     """Nobody waits for it any more."""
 
@@ -224,7 +233,7 @@ class Ticked:
     """Time passed: due at `Lifecycle.next_timer_s`; at other times harmless."""
 
 
-MemoryEvent = Reserved | Delayed | MemoryRefused | Unwanted | Evicted
+MemoryEvent = Reserved | Delayed | MemoryRefused | LoadRefused | Unwanted | Evicted
 ModelEvent = Wanted | PullWanted | Pulled | PullFailed | FilesChanged | UnloadWanted | MemoryEvent | Emptied
 LifeEvent = Spawned | Greeted | Progressed | Loaded | LoadFailed | Served | Hung | Gone
 StandbyEvent = StoodBy | Withdrawn

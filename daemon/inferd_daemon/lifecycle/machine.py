@@ -23,6 +23,7 @@ from inferd_daemon.lifecycle.states import State
 from inferd_daemon.lifecycle.transitions import Transitions
 
 if TYPE_CHECKING:
+    from inferd.messages.events import Error
     from inferd_daemon.catalogue.names import ModelId
     from inferd_daemon.ids import Life
 
@@ -52,6 +53,10 @@ class Lifecycle:
         """Return how `model` is; one never heard of is ABSENT."""
         record = self._records.get(model)
         return record.view(now_s) if record else View(model, State.ABSENT)
+
+    def refusal(self, model: ModelId, now_s: float) -> Error | None:
+        """Return why a request for this model would be refused at once, None: it would wait, or be served."""
+        return _refusal(self._records.get(model, Record(model)), now_s)
 
     def model_of(self, life: Life) -> ModelId | None:
         """Return whose process this is; None once it is gone."""
@@ -85,6 +90,7 @@ class Lifecycle:
                 | events.Reserved()
                 | events.Delayed()
                 | events.MemoryRefused()
+                | events.LoadRefused()
                 | events.Unwanted()
                 | events.Evicted()
                 | events.Emptied()
@@ -123,7 +129,14 @@ class Lifecycle:
                     self._states.move(record, events.PullFailed)
             case events.FilesChanged():
                 self._files_changed(record, event)
-            case events.Reserved() | events.Delayed() | events.MemoryRefused() | events.Unwanted() | events.Evicted():
+            case (
+                events.Reserved()
+                | events.Delayed()
+                | events.MemoryRefused()
+                | events.LoadRefused()
+                | events.Unwanted()
+                | events.Evicted()
+            ):
                 self._about_memory(record, event)
             case events.Emptied():
                 if record.state is State.DRAINING:
@@ -140,10 +153,9 @@ class Lifecycle:
         """
         if record.state is State.READY:  # 1
             return
-        if record.state is State.ABSENT:  # 2
-            self._states.fail_waiters(record, no_files(record.model))
-        elif record.state in (State.BACKOFF, State.FAILED) and record.setback and not record.setback.lets_wait:  # 2
-            self._states.fail_waiters(record, record.setback.error(record.model, self._states.now_s))
+        error = _refusal(record, self._states.now_s)
+        if error is not None:  # 2
+            self._states.fail_waiters(record, error)
         else:  # 3
             record.wanted = True
             self._states.move(record, events.Wanted)
@@ -177,6 +189,8 @@ class Lifecycle:
                 record.memory = Memory.NONE
                 self._states.fail_waiters(record, event.error)
                 self._states.move(record, events.MemoryRefused)
+            case events.LoadRefused(_, cause, message) if waits:
+                self._states.load_failed(record, cause, message)
             case events.Unwanted() if waits:
                 record.wanted = False
                 self._states.move(record, events.Unwanted)
@@ -266,3 +280,11 @@ class Lifecycle:
                 self._vacate(record, process, event.reason)
             elif record.state is State.LOADING and process is None:
                 self._states.spawn(record)
+
+
+def _refusal(record: Record, now_s: float) -> Error | None:
+    if record.state is State.ABSENT:
+        return no_files(record.model)
+    if record.state in (State.BACKOFF, State.FAILED) and record.setback and not record.setback.lets_wait:
+        return record.setback.error(record.model, now_s)
+    return None

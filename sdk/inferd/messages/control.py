@@ -111,6 +111,11 @@ class Request:
     """Sender's `CLOCK_MONOTONIC`, so that time spent in buffers counts; 0: unknown."""
     priority: Priority = "interactive"
     model: Name | None = None
+    keep_alive_s: Seconds | None = None
+    """How long its model is to stay loaded after it, unused; the longest such wish that still runs counts.
+
+    None: as configured.
+    """
 
 
 @dataclass(frozen=True, slots=True)
