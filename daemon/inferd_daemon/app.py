@@ -45,10 +45,12 @@ from inferd_daemon.peaks import Peaks
 from inferd_daemon.pins import NAME as PINS_NAME
 from inferd_daemon.pins import Pins
 from inferd_daemon.pulls import Pulls
+from inferd_daemon.read_ahead import ReadAhead
 from inferd_daemon.registrar import Registrar
 from inferd_daemon.registry import Registry
 from inferd_daemon.requests import BACK_IN_S, Requests
 from inferd_daemon.runtime import taken
+from inferd_daemon.standby import Standby
 from inferd_daemon.steward import Steward
 from inferd_daemon.store import Store
 from inferd_daemon.supervisor import Supervisor
@@ -169,15 +171,20 @@ class Daemon:
         first_life = Life(int(time.time()) * LIVES_PER_SECOND)
         self._cluster = Cluster(self._socket.parent, state_dir, self._settings.keeper)
         self._attendants = Attendants(first_life)
+        standby = Standby(is_wanted=self._settings.memory.standby > 0)
         self._supervisor = supervisor = Supervisor(
-            self._catalogue, self._cluster, self._attendants, self._settings.default_model
+            self._catalogue, self._cluster, self._attendants, standby, self._settings.default_model
         )
         self._wires = self._make_wires(supervisor)
         lifecycle = Lifecycle(Life(first_life + LIVES))
         post = self._wires.post
         supervisor.connect(post)
         headers = Headers(self._tasks)
-        supervisor.fleet = Fleet(lifecycle, self._catalogue, store, self._cluster, headers, post, supervisor)
+        machine = Machine()
+        read_ahead = ReadAhead(self._tasks, lambda: machine.room(()).available_bytes)
+        supervisor.fleet = Fleet(
+            lifecycle, self._catalogue, store, self._cluster, headers, read_ahead, post, supervisor
+        )
         self._pins = pins_of(self._settings, self._catalogue, state_dir / PINS_NAME)
         for fault in self._faults():
             log.warning("check the settings", about=fault.about, problem=fault.what)
@@ -188,7 +195,7 @@ class Daemon:
             store,
             peaks,
             Foresight(headers, store, reordered_types(features())),
-            Machine().room,
+            machine.room,
             supervisor,
             self._gauge.wake,
         )
@@ -337,6 +344,7 @@ class Daemon:
         yield os.getpid(), "daemon", "inferd"
         yield from self._cluster.processes()
         yield from ((pid, kind, kind) for pid, kind in self._attendants.processes())
+        yield from ((pid, "standby", engine) for pid, engine in self._supervisor.standby_processes())
         now_s = time.monotonic()
         for schema in self._catalogue.schemas:
             view = self._supervisor.fleet.lifecycle.view(schema.id, now_s)

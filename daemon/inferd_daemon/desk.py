@@ -53,9 +53,11 @@ from inferd.messages.operations import (
     Why,
 )
 from inferd.messages.reports import App, DaemonReport, MemoryDecision, Model, Problem
+from inferd.messages.speech import Synthesize, SynthesizeStream, Transcribe, TranscribeStream
 from inferd_daemon import health
 from inferd_daemon.catalogue import ModelId
 from inferd_daemon.crossing import Order, Tell
+from inferd_daemon.defaults import WRITES
 from inferd_daemon.ledger import RAM
 from inferd_daemon.lifecycle import PullWanted, State, UnloadWanted, View
 from inferd_daemon.preflight import preflight
@@ -95,7 +97,7 @@ class Desk:
         post: Callable[[Sequence[Order]], None],
         stop: Callable[[float], None],
         identity: Callable[[], DaemonReport],
-        default_model: Callable[[], str],
+        default_model: Callable[[str], str],
         faults: Callable[[], Iterable[Problem]],
     ) -> None:
         """`stop(grace_s)`: begin to end the daemon. `identity()`: a report with everything but rows.
@@ -136,6 +138,8 @@ class Desk:
                 self._requests.conclude(work.stream, Stopping())
                 self._stop(grace_ms / 1000)
             case Generate() | Loopback() | Tokenize() | Detokenize() | EstimateTokens():
+                raise AssertionError("an actor serves this")
+            case Transcribe() | TranscribeStream() | Synthesize() | SynthesizeStream():
                 raise AssertionError("an actor serves this")
             case ListSchemas() | Register() | Unregister() | Remove() | Discover() | ListUpgrades():
                 raise AssertionError("the registrar serves this")
@@ -184,7 +188,9 @@ class Desk:
         accounts = self._steward.ledger.accounts
         available_bytes = accounts.rooms[RAM].available_bytes
         room = health.Room(accounts.held_bytes(RAM), accounts.limit_bytes(RAM), available_bytes)
-        return HealthReport(health.health(report, self._default_model(), room, self._catalogue.find, self._faults()))
+        return HealthReport(
+            health.health(report, self._default_model(WRITES), room, self._catalogue.find, self._faults())
+        )
 
     def _rows(self) -> tuple[Model, ...]:
         return tuple(self.row(schema) for schema in self._catalogue.schemas)
@@ -215,6 +221,7 @@ class Desk:
             reason=view.reason,
             retry_after_s=view.retry_after_s,
             idle_s=self._steward.idle_s(schema.id, now_s),
+            load_phases=dict(view.phases),
             pinned=is_pinned,
             held_s=held_s,
         )

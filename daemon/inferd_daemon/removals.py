@@ -94,13 +94,17 @@ class Removals:
     async def _deleted(self, schema: Schema) -> Removed | Error:
         freed_bytes, problem = 0, ""
         try:
-            freed_bytes = await asyncio.to_thread(self._store.remove, schema)
+            freed_bytes = await asyncio.to_thread(self._store.remove, schema, self._registry.schemas)
         except OSError as failed:
             problem = str(failed)
         also = await self._take_stock(schema.id)  # after a failure, too: the file may be there still
         if problem:
             return refusal(InferenceError, f"the file of {schema.id} cannot be deleted: {problem}")
-        return Removed(str(schema.id), freed_bytes, also, "" if freed_bytes else "it was not stored")
+        return Removed(str(schema.id), freed_bytes, also, "" if freed_bytes else self._why_nothing(schema))
+
+    def _why_nothing(self, schema: Schema) -> str:
+        is_shared = self._store.size_bytes(schema) > 0
+        return "its files stay: other models that are stored have them, too" if is_shared else "it was not stored"
 
     async def _take_stock(self, model: ModelId) -> tuple[str, ...]:
         """Tell `lifecycle` which files are gone; return the other models that lost theirs: two can share one file."""

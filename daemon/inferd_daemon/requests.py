@@ -70,14 +70,14 @@ class Company(Protocol):
     def emptied(self, model: ModelId, now_s: float) -> None:
         """Nothing runs on this model any more."""
 
-    def served(self, life: Life, now_s: float) -> None:
-        """This life completed a request."""
+    def served(self, life: Life, first_s: float | None, now_s: float) -> None:
+        """This life completed a request, whose first piece came so long after it was given to it."""
 
     def hung(self, life: Life, reason: str, now_s: float) -> None:
         """This life did not do what it was told."""
 
-    def used(self, model: ModelId, now_s: float) -> None:
-        """A request was given to this model."""
+    def used(self, model: ModelId, life: Life, now_s: float) -> None:
+        """A request was given to this life of a model."""
 
     def rested(self, model: ModelId, now_s: float) -> None:
         """Nothing runs on this model that is ready, and nothing waits for it."""
@@ -91,8 +91,8 @@ class Company(Protocol):
     def kept(self, model: ModelId, keep_s: float | None, now_s: float) -> None:
         """A request has used this model, which is to stay for so long; None: as configured."""
 
-    def default_model(self) -> str:
-        """Return the model of requests that name none."""
+    def default_model(self, op: str) -> str:
+        """Return the model of requests that name none, by their operation's wire name."""
 
     def file_of(self, schema: Schema, now_s: float) -> ModelFile:
         """Return a stored model's file. Raises LoadFailed."""
@@ -165,7 +165,7 @@ class Requests:
     def _schema_for(self, operation: Operation, request: Request) -> Schema | None:
         if type(operation) not in FOR_MODELS | FOR_VOCABULARIES:
             return None
-        return served(self._catalogue.find(request.model or self._company.default_model()))
+        return served(self._catalogue.find(request.model or self._company.default_model(request.op)))
 
     def _file_for(self, operation: Operation, schema: Schema | None, now_s: float) -> ModelFile | None:
         if schema is None or type(operation) not in FOR_VOCABULARIES:
@@ -282,7 +282,7 @@ class Requests:
             file=work.file,
         )
         self._post([Dispatch(stream, service.life, submit)])
-        self._company.used(work.model, now_s)
+        self._company.used(work.model, service.life, now_s)
 
     def _placed(self, stream: int, position: int, now_s: float) -> None:
         work = self.work.get(stream)
@@ -348,7 +348,7 @@ class Requests:
         if work is None:
             return
         if fact.facts.code == "done":
-            self._company.served(Life(work.life), now_s)
+            self._company.served(Life(work.life), fact.facts.first_event_s, now_s)
         if work.model is not None:
             self._company.kept(work.model, work.request.keep_alive_s, now_s)
         self._schedule(scheduler.Ended(StreamNo(fact.stream), _cost_tokens(fact.facts)), now_s)

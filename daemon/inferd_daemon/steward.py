@@ -8,9 +8,8 @@ a file's size and at the machine's memory, a tenth of a millisecond.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, Protocol, assert_never
@@ -20,11 +19,13 @@ import structlog
 from inferd.errors import LoadFailed, ResourceBlocked
 from inferd_actors.loading import CAUSES
 from inferd_daemon import ledger, lifecycle
-from inferd_daemon.catalogue import ModelId
+from inferd_daemon.catalogue import STANDBY, ModelId
+from inferd_daemon.inbox import Inbox
 from inferd_daemon.lifecycle import State
 from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
 from inferd_daemon.refusal import own_fault, refusal
-from inferd_daemon.telemetry import report, survived
+from inferd_daemon.scheduler.line import RANKS
+from inferd_daemon.telemetry import report
 
 if TYPE_CHECKING:
     from inferd.messages.events import Error
@@ -52,6 +53,12 @@ class Surroundings(Protocol):
 
     def model_pids(self) -> Mapping[ModelId, int]:
         """Return the models that have a process, and which."""
+
+    def reserved(self, model: ModelId, now_s: float) -> None:
+        """A load has its memory: it may begin."""
+
+    def end_standby(self, reason: str, now_s: float) -> None:
+        """The memory of the process that stands by is wanted back."""
 
     def foreseen(self, model: ModelId, shape: Shape, known: Foreseen) -> None:
         """It is known what a load will come to, or that nothing tells: pass it on to `Steward.foreseen`."""
@@ -103,8 +110,7 @@ class Steward:
         self._surroundings = surroundings
         self._wake = wake
         self._lives: dict[ModelId, _Life] = {}
-        self._inbox: deque[ledger.Event] = deque()
-        self._is_stepping = False
+        self._inbox = Inbox(books.step, self._carry_out)
 
     # --- what happens
 
@@ -168,16 +174,21 @@ class Steward:
     def announced(self, view: lifecycle.View, now_s: float) -> None:
         """Take note of a model's new state."""
         if view.state is State.READY and view.capacity is not None:
-            self._loaded(view.model, view.capacity.load_s, now_s)
+            self._loaded(view, view.capacity.load_s, now_s)
         elif view.state is not State.LOADING and view.life:
             self._step(ledger.Left(view.model), now_s)
 
-    def _loaded(self, model: ModelId, load_s: float, now_s: float) -> None:
+    def failed(self, model: ModelId, what: str, then: str, now_s: float) -> None:
+        """Remember that its load came to nothing, or its process did."""
+        log.warning("failed", model=str(model), what=what, then=then)
+        self._step(ledger.Failed(model, what, then), now_s)
+
+    def _loaded(self, view: lifecycle.View, load_s: float, now_s: float) -> None:
         self._wake()  # it may have looked between the grant and the process, and found nobody
-        life = self._lives.get(model)
+        life = self._lives.get(view.model)
         if life is not None and life.loaded_s == ledger.NEVER_S:
             life.load_s, life.loaded_s = load_s, now_s
-        self._step(ledger.Loaded(model, load_s), now_s)
+        self._step(ledger.Loaded(view.model, load_s, view.phases), now_s)
 
     # --- holds, pins and wishes
 
@@ -248,6 +259,22 @@ class Steward:
         """Return how much memory models may have at the best of times. Reads a file or two of the system."""
         return self.ledger.accounts.terms[ledger.RAM].ceiling_bytes(self._room(()))
 
+    # --- the process without a model
+
+    def stand_by(self, now_s: float) -> bool:
+        """Reserve what a process takes that has an engine's libraries and no model; False: somebody would have to leave."""
+        self._step(ledger.Ticked(), now_s, look=True)
+        if STANDBY in self.ledger.accounts.holdings or not self.ledger.has_spare(ledger.PROCESS_BYTES):
+            return False
+        self._step(ledger.Asked(STANDBY, ledger.PROCESS_BYTES, "", RANKS["background"], 0.0), now_s)
+        self._step(ledger.Loaded(STANDBY, 0.0), now_s)
+        self._step(ledger.Rested(STANDBY), now_s)
+        return True
+
+    def standby_gone(self, now_s: float) -> None:
+        """That process is gone, or has become a model's."""
+        self._step(ledger.Released(STANDBY), now_s, look=True)
+
     # --- what a load needs
 
     async def foresee(self, schema: Schema) -> tuple[int, Basis]:
@@ -282,39 +309,29 @@ class Steward:
         )
 
     def _file_bytes(self, schema: Schema) -> int:
-        """Return the size of a model's file; 0 for none, or one that cannot be looked at: its load will tell."""
-        try:
-            path = self._store.path(schema)
-            return path.stat().st_size if path else 0
-        except (LoadFailed, OSError):
-            return 0
+        """Return the size of a model's files; 0 for none, or if they cannot be looked at: its load will tell."""
+        with suppress(OSError):
+            return self._store.size_bytes(schema) if self._store.has(schema) else 0
+        return 0
 
     # --- deciding
 
     def _step(self, event: ledger.Event, now_s: float, *, look: bool = False) -> None:
         """Have the ledger decide; events that come of carrying that out follow after. `look`: at the machine, before."""
-        if look:
-            self._inbox.append(ledger.RoomRead(ledger.RAM, self._room(self._surroundings.model_pids().values())))
-        self._inbox.append(event)
-        if self._is_stepping:
-            return
-        self._is_stepping = True
-        try:
-            while self._inbox:
-                for command in self.ledger.step(self._inbox.popleft(), now_s):
-                    with survived(type(command).__name__):  # what is behind it is booked already
-                        self._carry_out(command, now_s)
-        finally:
-            self._is_stepping = False
+        seen = [ledger.RoomRead(ledger.RAM, self._room(self._surroundings.model_pids().values()))] if look else []
+        self._inbox.put(*seen, event, now_s=now_s)
 
     def _carry_out(self, command: ledger.Command, now_s: float) -> None:
         match command:
             case ledger.Grant(model):
                 self._wake()
-                self._surroundings.life_step(lifecycle.Reserved(model), now_s)
+                if model != STANDBY:
+                    self._surroundings.reserved(model, now_s)
             case ledger.GrantHold(hold):
                 self._wake()
                 self._surroundings.hold_granted(hold)
+            case ledger.Evict(model) if model == STANDBY:
+                self._surroundings.end_standby(self.ledger.story.of(model)[-1].rule, now_s)
             case ledger.Evict(model):
                 log.info("evicting", model=str(model), why=self.ledger.story.of(model)[-1].rule)
                 self._surroundings.life_step(lifecycle.Evicted(model), now_s)

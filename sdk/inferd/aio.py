@@ -1,7 +1,7 @@
 """The asyncio client: the names of `client`, awaited; on asyncio's own loop and on uvloop.
 
 Covers: `AsyncClient` and its rooms. What calls take, return and raise, and their timeouts: see `client`.
-See also: `aio_streams`.
+See also: `aio_speech_calls`, a part of it; `aio_streams`.
 
 A client belongs to the event loop of its first call; another loop gets RuntimeError and needs a client of its own.
 """
@@ -12,8 +12,10 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Self
 
+from inferd.aio_duplex import AsyncLoopback
 from inferd.aio_holds import AsyncHold
-from inferd.aio_streams import AsyncLoopback, AsyncReplyStream, AsyncStream, Bound, Box, answer
+from inferd.aio_speech_calls import AsyncSpeechCalls
+from inferd.aio_streams import AsyncReplyStream, AsyncStream, Bound, Box, answer
 from inferd.drafts import (
     CALL_TIMEOUT_S,
     STREAM_TIMEOUT_S,
@@ -61,7 +63,7 @@ if TYPE_CHECKING:
     from inferd.reply import PullEvent, Reply
 
 
-class AsyncClient:
+class AsyncClient(AsyncSpeechCalls):
     """An app's way to the daemon; connects with its first call, reconnects by itself.
 
     Parameters and errors are those of `Client`. Made anywhere; belongs to the event loop of its first call.

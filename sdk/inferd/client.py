@@ -1,9 +1,10 @@
 """The blocking client: every call waits; many threads may call at once.
 
-Covers: `Client` and its rooms `models` and `daemon`. See also: `aio`, the same names awaited; `drafts` for what calls take.
+Covers: `Client` and its rooms `models` and `daemon`. See also: `speech_calls`, a part of it; `aio`, the same names awaited;
+`drafts` for what calls take.
 
-`timeout_s` is the longest time without progress (queue position, load, output, bytes) of `generate`, `stream`,
-`loopback`, `models.pull`, `models.hold`, `models.warm_up`: 300 s unless told. It is the whole time of `tokenize`, `detokenize`,
+`timeout_s` is the longest time without progress (queue position, load, output, bytes) of `generate`, `stream`, the calls
+about speech, `loopback`, `models.pull`, `models.hold`, `models.warm_up`: 300 s unless told. It is the whole time of `tokenize`, `detokenize`,
 `estimate_tokens`, `models.unload`, `models.remove`, `models.unregister`: 60 s, of `models.discover`: 30 s, and of everything
 else: 10 s.
 Every call can raise ConnectionLost (no daemon within `connect_timeout_s`, or the line broke for good), VersionMismatch,
@@ -33,6 +34,7 @@ from inferd.drafts import (
     unload_draft,
     why_draft,
 )
+from inferd.duplex import Loopback
 from inferd.errors import ConnectionLost, InferenceError
 from inferd.holds import Hold
 from inferd.intake import Only
@@ -42,7 +44,8 @@ from inferd.line import CONNECT_TIMEOUT_S, Line
 from inferd.listed import DISCOVER_TIMEOUT_S, REMOVE_TIMEOUT_S, register_draft, remove_draft, unregister_draft
 from inferd.messages import events, operations
 from inferd.messages.events import Pulled, PullProgress
-from inferd.streams import Loopback, ReplyStream, Stream, answer
+from inferd.speech_calls import SpeechCalls
+from inferd.streams import ReplyStream, Stream, answer
 from inferd.vocabulary import (
     VOCABULARY_TIMEOUT_S,
     TokenEstimate,
@@ -66,7 +69,7 @@ if TYPE_CHECKING:
     from inferd.reply import PullEvent, Reply
 
 
-class Client:
+class Client(SpeechCalls):
     """An app's way to the daemon; connects with its first call, reconnects by itself, works again after a fork.
 
     `app`: the name that fair share and `inferd ps` go by; default: the script's name. `socket`: the daemon's, default as

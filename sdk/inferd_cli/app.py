@@ -20,9 +20,11 @@ from inferd_cli.pull import pull
 from inferd_cli.register import register, unregister
 from inferd_cli.remove import remove
 from inferd_cli.run import run
+from inferd_cli.say import say
 from inferd_cli.serve import serve
 from inferd_cli.status import status
 from inferd_cli.stop import stop
+from inferd_cli.transcribe import transcribe
 from inferd_cli.upgrades import upgrades
 from inferd_cli.warm import warm
 from inferd_cli.why import why
@@ -37,6 +39,8 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(run)
+app.command()(transcribe)
+app.command()(say)
 app.command()(ps)
 app.command()(status)
 app.command("list")(list_models)

@@ -344,11 +344,11 @@ def test_an_unknown_name_is_not_found_with_near_matches(home: House) -> None:
 
 def test_a_stored_model_that_writes_no_text_is_nobodys_default(home: House) -> None:
     home.supervisor._default_model = None
-    assert home.supervisor.default_model() == FILED
+    assert home.supervisor.default_model("generate") == FILED
     stored(home, "nomic-ai/nomic-embed-text-v1.5:q8_0")
-    assert home.supervisor.default_model() == FILED
+    assert home.supervisor.default_model("generate") == FILED
     stored(home)
-    assert home.supervisor.default_model() == STARTER
+    assert home.supervisor.default_model("generate") == STARTER
 
 
 # --- looking around

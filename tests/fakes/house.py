@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,10 +41,12 @@ from inferd_daemon.lifecycle import FilesChanged, Lifecycle
 from inferd_daemon.peaks import Peak, Peaks, Shape
 from inferd_daemon.pins import Pins
 from inferd_daemon.pulls import Pulls
+from inferd_daemon.read_ahead import ReadAhead
 from inferd_daemon.registrar import Registrar
 from inferd_daemon.registry import Registry
 from inferd_daemon.requests import Requests
 from inferd_daemon.session import Peer
+from inferd_daemon.standby import Standby
 from inferd_daemon.steward import Steward
 from inferd_daemon.store import Progress, Store
 from inferd_daemon.supervisor import Supervisor
@@ -124,7 +126,7 @@ class FakeStore:
                 raise PullFailed("stopped")
         self.stored.add(str(schema.id))
 
-    def remove(self, schema: Schema) -> int:
+    def remove(self, schema: Schema, others: Iterable[Schema] = ()) -> int:
         """Delete a model's file. Raises what a test planted."""
         if self.broken is not None:
             raise self.broken
@@ -205,9 +207,15 @@ class Process:
     peer: bytes = b""
     """Empty: no connection."""
     loading: bool = False
+    preparing: bool = False
     leaving: bool = False
     deaf: bool = False
     """It hangs: hears everything and does nothing."""
+    stuck: bool = False
+    """Its engine hangs: it says how many steps it has made, and makes none."""
+    waits: bool = False
+    """Its streams wait for their apps."""
+    steps: int = 0
     streams: dict[int, actors.Submit] = field(default_factory=dict)
     requests: dict[int, int] = field(default_factory=dict)
     told_to_end: list[int] = field(default_factory=list)
@@ -216,8 +224,16 @@ class Process:
 class House:
     """Everything between an app's frames and an actor's frames."""
 
-    def __init__(self, clock: list[float], budget_bytes: int | None = None, pinned: Sequence[ModelId] = ()) -> None:
+    def __init__(
+        self,
+        clock: list[float],
+        budget_bytes: int | None = None,
+        pinned: Sequence[ModelId] = (),
+        *,
+        wants_standby: bool = False,
+    ) -> None:
         self.clock = clock
+        self.wants_standby = wants_standby
         self.budget_bytes = budget_bytes
         self.pinned = pinned
         """By the config."""
@@ -262,13 +278,17 @@ class House:
         welcome = control.Welcome(1, "i" * 32, "test", 1)
         self.board = Switchboard(welcome, lambda name: str(self.catalogue.find(name).id))
         cluster, store = cast("Cluster", self.cluster), cast("Store", self.store)
-        self.supervisor = supervisor = Supervisor(self.catalogue, cluster, self.attendants, MODELS[0])
+        self.standby = Standby(is_wanted=self.wants_standby)
+        self.supervisor = supervisor = Supervisor(self.catalogue, cluster, self.attendants, self.standby, MODELS[0])
         post = self.orders.extend
         supervisor.connect(post)
         lifecycle = Lifecycle(Life(FIRST_LIFE + LIVES))
         tasks = cast("asyncio.TaskGroup", asyncio.get_running_loop())  # it owns the tasks until the house closes
         headers = Headers(tasks, self._read_header)
-        supervisor.fleet = self.fleet = Fleet(lifecycle, self.catalogue, store, cluster, headers, post, supervisor)
+        read_ahead = ReadAhead(tasks, lambda: 0)
+        supervisor.fleet = self.fleet = Fleet(
+            lifecycle, self.catalogue, store, cluster, headers, read_ahead, post, supervisor
+        )
         settings = config.Settings.model_construct(apps=self.rules, limits=config.Limits())
         self.ledger = Ledger({RAM: Terms(self.budget_bytes)}, KeepAlive())
         self.peaks = FakePeaks()
@@ -498,6 +518,9 @@ class House:
             case actors.Spawn(life, kind, name, secret) if kind in ("model", "vocab") and self.keeper_hears:
                 self.processes[life] = Process(life, name, secret, kind)
                 self.keeper_says(actors.Spawned(life, 4_000 + life))
+            case actors.Assign(life, name) if self.keeper_hears and life in self.processes:
+                assert self.processes[life].name in ("", name), "a process was given two models"
+                self.processes[life].name = name
             case actors.Kill(life) if self.keeper_hears:
                 self.die(life)
                 self.keeper_says(actors.Died(life, "killed by order"))
@@ -536,6 +559,12 @@ class House:
         if process.peer:
             self._actor_said(process.peer, actors.encode_control(message))
 
+    def count(self, process: Process) -> None:
+        """Have a process tell its counters; an engine that has something to do has made a step since."""
+        due = 0 if process.waits else len(process.streams)
+        process.steps += bool(due) and not process.stuck
+        self.tell(process, actors.Stats({"steps": float(process.steps), "due": float(due)}))
+
     def finish(self, process: Process, stream: int, event: Terminal | None = None) -> None:
         """Have a process send the end of a stream."""
         submit = process.streams.pop(stream)
@@ -566,7 +595,10 @@ class House:
         if process is None:
             return
         match message:
+            case actors.Prepare():
+                process.preparing = True
             case actors.Load():
+                process.name = process.name or message.model
                 process.loading = True
             case actors.Submit(stream):
                 process.streams[stream] = message
@@ -577,6 +609,8 @@ class House:
                 process.told_to_end.append(stream)
             case actors.Leave():
                 process.leaving = True
+            case actors.AskStats() if not process.deaf:
+                self.count(process)
             case _:
                 pass
 
@@ -627,8 +661,13 @@ def _nothing() -> None:
 
 
 @contextmanager
-def house(budget_bytes: int | None = None, pinned: Sequence[ModelId] = ()) -> Iterator[House]:
+def house(
+    budget_bytes: int | None = None, pinned: Sequence[ModelId] = (), *, wants_standby: bool = False
+) -> Iterator[House]:
     """Give a house whose clock a test moves; the standard library's clock stands still meanwhile."""
     clock = [time.monotonic()]
-    with mock.patch("time.monotonic", side_effect=lambda: clock[0]), House(clock, budget_bytes, pinned) as built:
+    with (
+        mock.patch("time.monotonic", side_effect=lambda: clock[0]),
+        House(clock, budget_bytes, pinned, wants_standby=wants_standby) as built,
+    ):
         yield built

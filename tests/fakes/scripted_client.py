@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from inferd import (
     App,
@@ -34,6 +34,7 @@ from inferd import (
     Removed,
     Reply,
     TextDelta,
+    Transcript,
     Unregistered,
     Upgrade,
     Usage,
@@ -112,6 +113,51 @@ class ScriptedStream:
 
     def __iter__(self) -> Iterator[GenerateEvent]:
         return played(self._script)
+
+
+@dataclass
+class ScriptedSpeech:
+    """Plays one script of speech, heard or spoken; what is fed is kept."""
+
+    script: Script[Any]
+    heard: Transcript = Transcript("")  # noqa: RUF009 - a frozen value
+    fed: list[object] = field(default_factory=list)
+    left: bool = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.left = True
+
+    def __iter__(self) -> Iterator[Any]:
+        return played(self.script)
+
+    def send(self, piece: object) -> None:
+        self.fed.append(piece)
+
+    def finish(self) -> None:
+        self.fed.append(None)
+
+    def cancel(self) -> None:
+        self.left = True
+
+
+class ScriptedWhole(ScriptedSpeech):
+    """The words of a whole sound."""
+
+    def transcript(self) -> Transcript:
+        return self.heard
+
+
+class ScriptedLive(ScriptedSpeech):
+    """The words of sound as it is heard."""
+
+    @property
+    def transcript(self) -> Transcript:
+        return self.heard
 
 
 def played(script: Script[T]) -> Iterator[T]:
@@ -256,7 +302,32 @@ class ScriptedClient:
     asked: list[Asked] = field(default_factory=list)
     streams: list[ScriptedStream] = field(default_factory=list)
     report: Health | None = None
+    speech: Script[Any] = ()
+    """What every stream of speech plays."""
+    heard: Transcript = Transcript("")  # noqa: RUF009 - a frozen value
+    spoken_of: list[tuple[object, ...]] = field(default_factory=list)
+    """The arguments of the calls about speech."""
     closed: bool = False
+
+    def transcription(self, audio: str | bytes, rate_hz: int | None = None, **options: object) -> ScriptedWhole:
+        self.spoken_of.append((audio, rate_hz, options))
+        return ScriptedWhole(self.speech, self.heard)
+
+    def transcribe_stream(self, rate_hz: int = 16_000, **options: object) -> ScriptedLive:
+        self.spoken_of.append((rate_hz, options))
+        return ScriptedLive(self.speech, self.heard)
+
+    def synthesis(
+        self, text: str, voice: str | None = None, rate: float = 1.0, *, model: str | None = None
+    ) -> ScriptedSpeech:
+        self.spoken_of.append((text, voice, rate, model))
+        return ScriptedSpeech(self.speech)
+
+    def synthesize_stream(
+        self, voice: str | None = None, rate: float = 1.0, *, model: str | None = None
+    ) -> ScriptedSpeech:
+        self.spoken_of.append((voice, rate, model))
+        return ScriptedSpeech(self.speech)
 
     def stream(
         self,

@@ -580,6 +580,10 @@ def test_what_is_no_sound_is_refused(pcm: object, path: Path) -> None:
 def test_every_operation_of_this_face_exists_on_the_wire() -> None:
     assert {kind.__name__ for kind in operations.OPERATIONS} == {
         "Generate",
+        "Transcribe",
+        "TranscribeStream",
+        "Synthesize",
+        "SynthesizeStream",
         "Loopback",
         "Tokenize",
         "Detokenize",

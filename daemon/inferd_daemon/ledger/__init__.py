@@ -8,10 +8,11 @@ See also: `lifecycle` (processes), `steward` (the effects), `memory` (readings).
 """
 
 from inferd_daemon.ledger.commands import Command, Evict, Grant, GrantHold, Refuse, ShowWait
-from inferd_daemon.ledger.estimate import first_estimate_bytes
+from inferd_daemon.ledger.estimate import PROCESS_BYTES, first_estimate_bytes
 from inferd_daemon.ledger.events import (
     Asked,
     Event,
+    Failed,
     HoldAsked,
     HoldEnded,
     Kept,
@@ -34,6 +35,7 @@ from inferd_daemon.ledger.story import Decision
 __all__ = [
     "KEEP_ALIVE_S",
     "NEVER_S",
+    "PROCESS_BYTES",
     "RAM",
     "Asked",
     "Command",
@@ -41,6 +43,7 @@ __all__ = [
     "Device",
     "Event",
     "Evict",
+    "Failed",
     "Grant",
     "GrantHold",
     "HoldAsked",

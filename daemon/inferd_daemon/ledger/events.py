@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ledger.holding import HoldNo, Need
@@ -66,10 +66,11 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """It answers requests; its load took so long."""
+    """It answers requests; its load took so long. `phases`: seconds of its parts from the wish for it on; empty: not known."""
 
     model: ModelId
     load_s: float
+    phases: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,15 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """Its load came to nothing, or its process did; what it holds, it holds until that is gone."""
+
+    model: ModelId
+    what: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """What its processes really use."""
 
@@ -123,4 +133,4 @@ class Ticked:
 
 
 AboutHolding = Loaded | Used | Kept | Rested | Left | Measured
-Event = RoomRead | Asked | HoldAsked | HoldEnded | Released | AboutHolding | Pinned | Ticked
+Event = RoomRead | Asked | HoldAsked | HoldEnded | Released | AboutHolding | Failed | Pinned | Ticked

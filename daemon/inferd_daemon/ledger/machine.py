@@ -35,7 +35,7 @@ SQUEEZED_S: Final = 10.0
 LOOK_S: Final = 0.5
 """Between two looks at the machine meanwhile: nobody tells when another program has given memory back."""
 
-FREES_NOTHING: Final = (events.Loaded, events.Used, events.Kept, events.Left, events.Measured)
+FREES_NOTHING: Final = (events.Loaded, events.Used, events.Kept, events.Left, events.Failed, events.Measured)
 """Events after which no more fits than before."""
 
 
@@ -74,6 +74,10 @@ class Ledger:
             return books, None
         return books, judge(need_bytes, books, self._leaving.idle(load, now_s), [])
 
+    def has_spare(self, need_bytes: int, device: Device = RAM) -> bool:
+        """Tell whether so much more could be held without anybody being told to leave."""
+        return self._leaving.has_spare(need_bytes, device)
+
     def next_timer_s(self) -> float | None:
         """Return when `Ticked` is due; None: nothing waits for time to pass."""
         holdings = self.accounts.holdings.values()
@@ -107,6 +111,8 @@ class Ledger:
                 self._released(model)
             case events.Pinned(model, is_pinned):
                 (accounts.pinned.add if is_pinned else accounts.pinned.discard)(model)
+            case events.Failed(model, what, then):
+                self._failed(model, what, then)
             case events.Loaded() | events.Used() | events.Kept() | events.Rested() | events.Left() | events.Measured():
                 holding = accounts.holdings.get(event.model)
                 if holding is not None:
@@ -165,9 +171,20 @@ class Ledger:
 
     def _about(self, holding: Holding, event: events.AboutHolding) -> None:
         match event:
-            case events.Loaded(_, load_s):
+            case events.Loaded(_, load_s, phases):
                 if holding.phase is Phase.LOADING:
                     holding.load_s, holding.phase = load_s, Phase.BUSY
+                    if phases:
+                        held_bytes = self.accounts.held_bytes(holding.device)
+                        self._note(
+                            "ready",
+                            [holding.model],
+                            holding.device,
+                            "",
+                            holding.held_bytes,
+                            held_bytes,
+                            words.ready(phases),
+                        )
             case events.Used(model):
                 self._leaving.used(model, self._now_s)
                 if holding.phase is not Phase.LEAVING:
@@ -183,6 +200,15 @@ class Ledger:
                 holding.measured_bytes = used_bytes
             case _:
                 assert_never(event)
+
+    def _failed(self, model: ModelId, what: str, then: str) -> None:
+        holding = self.accounts.holdings.get(model)
+        device, own_bytes = (holding.device, holding.held_bytes) if holding else (RAM, 0)
+        held_bytes, limit_bytes = self.accounts.held_bytes(device), self.accounts.limit_bytes(device)
+        after_bytes = held_bytes - own_bytes
+        self.story.note(
+            Decision(self._now_s, "failure", model, "", own_bytes, held_bytes, after_bytes, limit_bytes, what, then)
+        )
 
     # --- who leaves
 

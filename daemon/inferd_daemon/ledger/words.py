@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from inferd_daemon.catalogue.names import ModelId
@@ -12,6 +12,9 @@ from inferd_daemon.ledger.verdict import Books, Squeezed, TooLarge, Waits
 from inferd_daemon.ledger.victims import Candidate, cost_s
 
 WAIT_HELP: Final = "it goes on by itself; `inferd stop MODEL` ends one that is not needed"
+
+SHOWN_S: Final = 0.01
+"""Parts of a load that are told take so long."""
 
 
 def mib(amount_bytes: int) -> str:
@@ -27,6 +30,12 @@ def names(models: Sequence[ModelId]) -> str:
 def fits(load: Waiting, books: Books) -> str:
     """Say why a load begins."""
     return f"fits: needs {mib(load.need_bytes)}, {mib(books.free_bytes)} of {mib(books.limit_bytes)} are free"
+
+
+def ready(phases: Mapping[str, float]) -> str:
+    """Say what a load took, from the wish for the model on; parts that nobody would notice are in the sum alone."""
+    parts = [f"{name} {took_s:.2f} s" for name, took_s in phases.items() if took_s >= SHOWN_S]
+    return f"ready after {sum(phases.values()):.2f} s" + (f": {', '.join(parts)}" if parts else "")
 
 
 def waits(load: Waiting, in_use: Sequence[ModelId], verdict: Waits | Squeezed, books: Books) -> str:

@@ -13,6 +13,7 @@ from inferd_daemon.lifecycle.commands import (
     Command,
     FailWaiters,
     Fence,
+    NoteFailure,
     OrderKill,
     OrderLeave,
     OrderLoad,
@@ -21,6 +22,7 @@ from inferd_daemon.lifecycle.commands import (
     ShowProgress,
     Spawn,
     StartPull,
+    Take,
 )
 from inferd_daemon.lifecycle.events import (
     Delayed,
@@ -45,10 +47,12 @@ from inferd_daemon.lifecycle.events import (
     Reserved,
     Served,
     Spawned,
+    StoodBy,
     Ticked,
     UnloadWanted,
     Unwanted,
     Wanted,
+    Withdrawn,
 )
 from inferd_daemon.lifecycle.machine import Lifecycle
 from inferd_daemon.lifecycle.record import Capacity, View
@@ -76,6 +80,7 @@ __all__ = [
     "LoadRefused",
     "Loaded",
     "MemoryRefused",
+    "NoteFailure",
     "OrderKill",
     "OrderLeave",
     "OrderLoad",
@@ -92,9 +97,12 @@ __all__ = [
     "Spawned",
     "StartPull",
     "State",
+    "StoodBy",
+    "Take",
     "Ticked",
     "UnloadWanted",
     "Unwanted",
     "View",
     "Wanted",
+    "Withdrawn",
 ]

@@ -40,6 +40,14 @@ class Spawn:
 
 
 @dataclass(frozen=True, slots=True)
+class Take:
+    """Have the keeper book a life that stood by as this model's. It has said hello: what follows is as after `Greeted`."""
+
+    model: ModelId
+    life: Life
+
+
+@dataclass(frozen=True, slots=True)
 class OrderLoad:
     """Tell the process which model to load; answered by `Loaded`, `LoadFailed` or `Gone`."""
 
@@ -89,6 +97,15 @@ class ShowProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteFailure:
+    """The model failed: remember what happened, and what comes next, for whoever asks why."""
+
+    model: ModelId
+    what: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
 class FailWaiters:
     """End every request and pull that waits for this model with this error."""
 
@@ -101,11 +118,13 @@ Command = (
     | Reserve
     | Release
     | Spawn
+    | Take
     | OrderLoad
     | OrderLeave
     | OrderKill
     | Fence
     | Announce
     | ShowProgress
+    | NoteFailure
     | FailWaiters
 )

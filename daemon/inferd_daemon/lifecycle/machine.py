@@ -7,7 +7,8 @@ Rules it keeps:
 1. A model has one process at most: `Spawn` only once the one before is gone.
 2. An event of a life that is over, or whose end was ordered, changes nothing; only its `Gone` is heard.
 3. A load, once begun, is joined by everyone who wants it and does not end because they leave.
-4. Nobody waits in vain: on the way to BACKOFF after a load, FAILED or ABSENT, waiters are failed with the reason.
+4. A process that stood by becomes one model's, once. If it ends before it has loaded that, a new one takes its place.
+5. Nobody waits in vain: on the way to BACKOFF after a load, FAILED or ABSENT, waiters are failed with the reason.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from inferd_daemon.lifecycle import commands, events
 from inferd_daemon.lifecycle.processes import Processes
-from inferd_daemon.lifecycle.record import NEVER_S, Capacity, Memory, Process, Record, View
+from inferd_daemon.lifecycle.record import FIRST_ANSWER, NEVER_S, Capacity, Memory, Process, Record, View
 from inferd_daemon.lifecycle.setbacks import no_files, not_fetched
 from inferd_daemon.lifecycle.states import State
 from inferd_daemon.lifecycle.transitions import Transitions
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Lifecycle:
-    """All models. `step` is the only way to change anything; one caller, never at the same time."""
+    """All models. `step` is the only way to change anything but the next life's number; one caller, never at the same time."""
 
     def __init__(self, first_life: Life) -> None:
         """`first_life`: higher than every life that an earlier daemon may have begun."""
@@ -62,12 +63,20 @@ class Lifecycle:
         record = self._processes.record_of(life)
         return record.model if record else None
 
+    def set_aside(self) -> Life:
+        """Return the number of a life that begins without a model. `StoodBy` and `Withdrawn` tell what becomes of it."""
+        return self._processes.next_life()
+
     # --- events
 
     def _take(self, event: events.Event) -> None:
         match event:
             case events.KeeperUp() | events.KeeperDown():
                 self._keeper_changed(event)
+            case events.StoodBy(life, pid):
+                self._processes.stood_by(life, pid)
+            case events.Withdrawn(life):
+                self._processes.withdrawn(life)
             case events.Ticked():
                 for record in list(self._records.values()):
                     self._states.ring(record)
@@ -173,7 +182,7 @@ class Lifecycle:
         match event:
             case events.Reserved() if waits:
                 record.memory = Memory.HELD
-                self._states.spawn(record)
+                self._states.spawn(record, event.standby)
             case events.Delayed() if waits:
                 self._states.load_moved(record, 0.0, event.reason)
             case events.MemoryRefused() if waits:
@@ -200,6 +209,7 @@ class Lifecycle:
         match event:
             case events.Spawned():
                 process.pid = event.pid
+                record.phases.enter("connecting", self._states.now_s)
             case events.Greeted():
                 self._greeted(record, process)
             case events.Progressed():
@@ -210,6 +220,8 @@ class Lifecycle:
                 self._states.load_failed(record, event.cause, event.message)
             case events.Served():
                 record.forgive()
+                if event.first_s is not None and record.capacity is not None:
+                    record.took_s.setdefault(FIRST_ANSWER, event.first_s)
             case events.Hung():
                 self._hung(record, event.reason)
             case _:
@@ -218,8 +230,7 @@ class Lifecycle:
     def _greeted(self, record: Record, process: Process) -> None:
         if not process.greeted:
             process.greeted = True
-            self._states.commands.append(commands.OrderLoad(process.life))
-            self._states.load_moved(record, 0.0, "loading")
+            self._states.order_load(record, process.life)
 
     def _loaded(self, record: Record, event: events.Loaded) -> None:
         if event.slots < 1:
@@ -228,11 +239,12 @@ class Lifecycle:
             record.capacity = Capacity(
                 event.slots, event.can_park, event.context_tokens, event.memory_bytes, event.load_s
             )
+            record.loaded(event.phases, self._states.now_s)
             self._states.move(record, events.Loaded)
 
     def _hung(self, record: Record, reason: str) -> None:
         match record.state:
-            case State.LOADING:
+            case State.LOADING if not (record.process and record.process.stood_by):
                 self._states.load_failed(record, "engine", reason)
             case State.READY:
                 self._states.died(record, reason)
@@ -251,7 +263,7 @@ class Lifecycle:
         match record.state:
             case State.DRAINING:
                 self._states.move(record, events.Gone)
-            case State.LOADING if process.ending:
+            case State.LOADING if process.ending or process.stood_by:
                 self._states.spawn(record)
             case State.LOADING:
                 self._states.load_failed(record, "engine", reason)
@@ -260,6 +272,7 @@ class Lifecycle:
 
     def _keeper_changed(self, event: events.KeeperUp | events.KeeperDown) -> None:
         self._processes.keeper_is_up = isinstance(event, events.KeeperUp)
+        self._processes.withdrawn()
         for record in list(self._records.values()):
             process = record.process
             if isinstance(event, events.KeeperDown) and process is not None and not process.greeted:

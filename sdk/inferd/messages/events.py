@@ -28,6 +28,20 @@ from inferd.messages.bounds import (
 )
 from inferd.messages.reports import DaemonReport, Health, MemoryDecision, Model, Preflight, Warmed
 from inferd.messages.schemas import FoundServer, ModelSchema, Upgrade
+from inferd.messages.speech import (
+    AudioStarted,
+    Final,
+    Heard,
+    Partial,
+    SpeechContent,
+    SpeechStarted,
+    SpeechStopped,
+    SpeechTerminal,
+    Spoken,
+    Transcribed,
+    TranscriptSegment,
+    Word,
+)
 
 CancelReason = Literal["app", "slow_reader", "disconnected", "shutdown", "unloaded", "starved_feed"]
 StopReason = Literal["stop", "length", "stop_sequence", "tool_calls", "cancelled", "content_filter"]
@@ -379,12 +393,15 @@ class Cancelled:
 
     reason: CancelReason
     usage: Usage = Usage()
+    heard: Heard | None = None
+    """Of speech, by the last `played`."""
 
 
 State = Accepted | Queued | Loading | Parked | Resumed | Granted | PullProgress
-Content = TextDelta | ThinkingDelta | ToolCallStart | ToolCallDelta | Usage | AudioChunk
+Content = TextDelta | ThinkingDelta | ToolCallStart | ToolCallDelta | Usage | AudioChunk | SpeechContent
 Terminal = (
     Finished
+    | SpeechTerminal
     | Tokenized
     | Detokenized
     | Estimated
@@ -419,9 +436,18 @@ CONTENTS: tuple[type[Content], ...] = (
     ToolCallDelta,
     Usage,
     AudioChunk,
+    TranscriptSegment,
+    SpeechStarted,
+    Partial,
+    SpeechStopped,
+    Final,
+    AudioStarted,
+    Word,
 )
 TERMINALS: tuple[type[Terminal], ...] = (
     Finished,
+    Transcribed,
+    Spoken,
     Tokenized,
     Detokenized,
     Estimated,

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from inferd.messages.bounds import Blob, Fraction, HoldSeconds, Length, Name, Positive, Range, RateHz, ShortText, Text
 from inferd.messages.schemas import ModelSchema
+from inferd.messages.speech import SpeechOperation, Synthesize, SynthesizeStream, Transcribe, TranscribeStream
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -276,6 +277,7 @@ class Stop:
 
 Operation = (
     Generate
+    | SpeechOperation
     | Loopback
     | Tokenize
     | Detokenize
@@ -303,6 +305,10 @@ Operation = (
 )
 OPERATIONS: tuple[type[Operation], ...] = (
     Generate,
+    Transcribe,
+    TranscribeStream,
+    Synthesize,
+    SynthesizeStream,
     Loopback,
     Tokenize,
     Detokenize,
@@ -328,9 +334,11 @@ OPERATIONS: tuple[type[Operation], ...] = (
     ListUpgrades,
     Stop,
 )
-FOR_MODELS: frozenset[type[Operation]] = frozenset({Generate, Loopback})
+FOR_MODELS: frozenset[type[Operation]] = frozenset(
+    {Generate, Transcribe, TranscribeStream, Synthesize, SynthesizeStream, Loopback}
+)
 """Operations that a loaded model serves."""
 FOR_VOCABULARIES: frozenset[type[Operation]] = frozenset({Tokenize, Detokenize, EstimateTokens})
 """Operations about a stored model's file, served without loading the model. The daemon answers all others itself."""
-FED: frozenset[type[Operation]] = frozenset({Loopback})
-"""Operations with an uplink."""
+FED: frozenset[type[Operation]] = frozenset({Transcribe, TranscribeStream, SynthesizeStream, Loopback})
+"""Operations with an uplink; `Transcribe` only without `audio`."""

@@ -5,7 +5,8 @@ Covers: the shapes. The daemon's telemetry fills them; the CLI draws them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from inferd.messages.bounds import Bytes, Count, Length, Name, Seconds, ShortText
@@ -42,6 +43,8 @@ class Model:
     """Why it is in `backoff` or `failed`, in one sentence."""
     retry_after_s: Seconds = 0.0
     idle_s: Seconds = 0.0
+    load_phases: Mapping[ShortText, Seconds] = field(default_factory=dict)
+    """What its present load took, part by part in their order, and last its first answer; empty while not loaded."""
     pinned: bool = False
     """It never leaves for another's memory or for want of use."""
     held_s: Seconds = 0.0
@@ -54,7 +57,7 @@ class Process:
 
     pid: Count
     kind: ShortText
-    """daemon, keeper, model, router, tracker, keypool, ray"""
+    """daemon, keeper, model, standby, router, tracker, keypool, ray"""
     name: ShortText
     pss_bytes: Bytes
     cpu_s: Seconds
@@ -74,13 +77,14 @@ class App:
 class MemoryDecision:
     """One decision about a model's memory, with the numbers that were compared."""
 
-    kind: Literal["load", "wait", "refusal", "eviction"]
+    kind: Literal["load", "wait", "refusal", "eviction", "failure", "ready"]
+    """`ready`: no decision but the end of a load; `rule` tells what its parts took."""
     age_s: Seconds
     """How long ago."""
     app: ShortText
     """Who asked for the load that it was about; empty: nobody, time did."""
     need_bytes: Bytes
-    """Of the load; for an eviction, what the model held."""
+    """Of the load; for an eviction, a failure or a model that is ready, what it held."""
     before_bytes: Bytes
     """Held by all models before it."""
     after_bytes: Bytes
