@@ -45,6 +45,7 @@ from inferd.errors import (
     VersionMismatch,
 )
 from inferd.handle import AsyncInferenceHandle, InferenceHandle
+from inferd.holds import Hold
 from inferd.messages.bounds import Blob
 from inferd.messages.control import Priority
 from inferd.messages.events import (
@@ -53,6 +54,7 @@ from inferd.messages.events import (
     Likely,
     Loading,
     Parked,
+    Pinned,
     Pulled,
     PullProgress,
     Queued,
@@ -68,7 +70,20 @@ from inferd.messages.events import (
     Usage,
 )
 from inferd.messages.operations import AudioBlock, ImageBlock, Message, TextBlock, ToolCall
-from inferd.messages.reports import App, DaemonReport, MemoryDecision, Model, Preflight, Process
+from inferd.messages.reports import (
+    App,
+    Coverage,
+    DaemonReport,
+    Health,
+    MemoryDecision,
+    Model,
+    Preflight,
+    Problem,
+    Process,
+    Provider,
+    Trouble,
+    Warmed,
+)
 from inferd.messages.schemas import (
     CostTier,
     Endpoint,
@@ -105,12 +120,14 @@ from inferd.vocabulary import TokenEstimate
 if TYPE_CHECKING:
     from inferd.aio import AsyncClient
     from inferd.aio_duplex import AsyncLoopback
+    from inferd.aio_holds import AsyncHold
     from inferd.aio_speech_streams import AsyncSpeechStream, AsyncSynthesis, AsyncTranscription, AsyncTranscriptStream
     from inferd.aio_streams import AsyncReplyStream, AsyncStream
 
 __all__ = [
     "App",
     "AsyncClient",
+    "AsyncHold",
     "AsyncInferenceHandle",
     "AsyncLoopback",
     "AsyncReplyStream",
@@ -130,6 +147,7 @@ __all__ = [
     "ContentRefused",
     "ContextOverflow",
     "CostTier",
+    "Coverage",
     "DaemonReport",
     "DeadlineExceeded",
     "Discovered",
@@ -139,8 +157,10 @@ __all__ = [
     "FoundServer",
     "GenerateEvent",
     "GenerateOptions",
+    "Health",
     "Heard",
     "HearingOptions",
+    "Hold",
     "HubFile",
     "ImageBlock",
     "InferenceError",
@@ -165,11 +185,14 @@ __all__ = [
     "Partial",
     "Performance",
     "PermissionDenied",
+    "Pinned",
     "Preflight",
     "Priority",
+    "Problem",
     "Process",
     "Prompt",
     "ProtocolError",
+    "Provider",
     "ProviderError",
     "PullEvent",
     "PullFailed",
@@ -209,11 +232,13 @@ __all__ = [
     "TranscriptStream",
     "Transcription",
     "TranscriptionEvent",
+    "Trouble",
     "Unregistered",
     "UnsupportedMode",
     "Upgrade",
     "Usage",
     "VersionMismatch",
+    "Warmed",
     "Word",
     "__version__",
     "accumulate",
@@ -221,6 +246,7 @@ __all__ = [
 
 _ASYNC: Mapping[str, str] = {
     "AsyncClient": "aio",
+    "AsyncHold": "aio_holds",
     "AsyncLoopback": "aio_duplex",
     "AsyncReplyStream": "aio_streams",
     "AsyncSpeechStream": "aio_speech_streams",

@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from inferd import endings
 from inferd.calls import UNREAD, is_state
-from inferd.intake import Intake
+from inferd.intake import Intake, Only
+from inferd.keeping import LOADING
+from inferd.messages import events
+from inferd.messages.events import Loading
 from inferd.reply import GenerateEvent, Reply, ReplyView
 
 if TYPE_CHECKING:
@@ -25,9 +28,11 @@ if TYPE_CHECKING:
     from inferd.calls import Item, Mailbox
     from inferd.drafts import Draft
     from inferd.intake import View
+    from inferd.keeping import OnProgress
     from inferd.line import Line
 
 E = TypeVar("E")
+T = TypeVar("T", bound=events.Terminal)
 
 
 class Box:
@@ -185,3 +190,15 @@ class AsyncReplyStream(AsyncStream[GenerateEvent]):
         if self._view.reply is None:
             raise endings.wrong_end()
         return self._view.reply
+
+
+async def answer(line: Line, request: Draft, kind: type[T], on_progress: OnProgress | None = None) -> T:
+    """Return the one event that answers a request; leaving early cancels. See `streams.answer`."""
+    waits = request.op in LOADING
+    async with AsyncStream(line, request, Only[T | Loading](kind, Loading), progress_extends=waits) as stream:
+        async for event in stream:
+            if isinstance(event, kind):
+                return event
+            if on_progress is not None and isinstance(event, Loading):
+                on_progress(event)
+    raise endings.wrong_end()

@@ -11,8 +11,11 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from inferd import endings
-from inferd.intake import Intake
+from inferd.intake import Intake, Only
+from inferd.keeping import LOADING
 from inferd.letterbox import Letterbox
+from inferd.messages import events
+from inferd.messages.events import Loading
 from inferd.reply import GenerateEvent, Reply, ReplyView
 
 if TYPE_CHECKING:
@@ -21,9 +24,11 @@ if TYPE_CHECKING:
     from inferd.calls import Item, Mailbox
     from inferd.drafts import Draft
     from inferd.intake import View
+    from inferd.keeping import OnProgress
     from inferd.line import Line
 
 E = TypeVar("E")
+T = TypeVar("T", bound=events.Terminal)
 
 
 class Stream(Iterable[E], Generic[E]):
@@ -122,3 +127,18 @@ class ReplyStream(Stream[GenerateEvent]):
         if self._view.reply is None:
             raise endings.wrong_end()
         return self._view.reply
+
+
+def answer(line: Line, request: Draft, kind: type[T], on_progress: OnProgress | None = None) -> T:
+    """Return the one event that answers a request. Blocks; leaving early cancels.
+
+    `on_progress`: told of the loads that it waits for; those of operations in `LOADING` start `timeout_s` anew.
+    """
+    waits = request.op in LOADING
+    with Stream(line, request, Only[T | Loading](kind, Loading), progress_extends=waits) as stream:
+        for event in stream:
+            if isinstance(event, kind):
+                return event
+            if on_progress is not None and isinstance(event, Loading):
+                on_progress(event)
+    raise endings.wrong_end()

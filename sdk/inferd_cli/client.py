@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from inferd import (
         Discovered,
         GenerateEvent,
+        Health,
+        Pinned,
         PullEvent,
         Registered,
         Removed,
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
         TranscriptionEvent,
         Unregistered,
         Upgrade,
+        Warmed,
     )
+    from inferd.keeping import OnProgress
     from inferd.messages.control import Priority
     from inferd.messages.operations import Message
     from inferd.messages.reports import DaemonReport, MemoryDecision, Model, Preflight
@@ -52,6 +56,18 @@ class EventStream(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
     def __iter__(self) -> Iterator[GenerateEvent]: ...
+
+
+class Held(Protocol):
+    """`inferd.Hold`: models that stay until its block is left, or its time is over."""
+
+    models: tuple[str, ...]
+    seconds: float
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
 
 
 class HeardWhole(Protocol):
@@ -141,6 +157,18 @@ class Models(Protocol):
     def preflight(self, name: str, context_tokens: int | None = None) -> Preflight:
         """Return whether the model would fit into memory now."""
 
+    def hold(self, names: Sequence[str], seconds: float, *, on_progress: OnProgress | None = None) -> Held:
+        """Return when all of these are in memory and stay there."""
+
+    def warm_up(self, names: Sequence[str], *, on_progress: OnProgress | None = None) -> Sequence[Warmed]:
+        """Return one result per name when each is loaded or has failed."""
+
+    def pin(self, name: str) -> Pinned:
+        """Return when the model is pinned."""
+
+    def unpin(self, name: str) -> Pinned:
+        """Return when it is so no more."""
+
 
 class Daemon(Protocol):
     """`client.daemon`."""
@@ -176,8 +204,12 @@ class Client(Protocol):
         max_tokens: int | None = None,
         temperature: float | None = None,
         seed: int | None = None,
+        keep_alive_s: float | None = None,
     ) -> EventStream:
         """Return the events of one answer; the request is sent when the `with` block is entered, or before."""
+
+    def health(self) -> Health:
+        """Return how the whole service is."""
 
     def transcription(
         self,

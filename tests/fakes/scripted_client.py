@@ -18,11 +18,13 @@ from inferd import (
     Discovered,
     Done,
     GenerateEvent,
+    Health,
     Loading,
     MemoryDecision,
     Message,
     Model,
     ModelNotFound,
+    Pinned,
     Preflight,
     Priority,
     Process,
@@ -36,7 +38,9 @@ from inferd import (
     Unregistered,
     Upgrade,
     Usage,
+    Warmed,
 )
+from inferd.keeping import OnProgress
 from inferd_cli.app import app
 from inferd_cli.client import Client
 
@@ -170,6 +174,23 @@ def played(script: Script[T]) -> Iterator[T]:
 
 
 @dataclass
+class ScriptedHold:
+    """A hold that ends with its block."""
+
+    models: tuple[str, ...]
+    seconds: float
+    released: Names
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.released += self.models
+
+
+@dataclass
 class ScriptedModels:
     """`client.models`."""
 
@@ -184,6 +205,9 @@ class ScriptedModels:
     found: Discovered = Discovered((), ())  # noqa: RUF009 - a frozen value
     newer: tuple[Upgrade, ...] = ()
     preflights: dict[tuple[str, int | None], Preflight] = field(default_factory=dict)
+    warmed: dict[str, Warmed] = field(default_factory=dict)
+    released: Names = field(default_factory=list)
+    """Models of holds that have ended."""
 
     def list(self) -> tuple[Model, ...]:
         return self.rows
@@ -214,6 +238,22 @@ class ScriptedModels:
 
     def preflight(self, name: str, context_tokens: int | None = None) -> Preflight:
         return self.preflights[name, context_tokens]
+
+    def hold(self, names: Sequence[str], seconds: float, *, on_progress: OnProgress | None = None) -> ScriptedHold:
+        if on_progress:
+            on_progress(Loading(names[0], 0.43))
+        return ScriptedHold(tuple(names), seconds, self.released)
+
+    def warm_up(self, names: Sequence[str], *, on_progress: OnProgress | None = None) -> tuple[Warmed, ...]:
+        if on_progress:
+            on_progress(Loading(names[0], 0.0, "waiting for memory"))
+        return tuple(self.warmed[name] for name in names)
+
+    def pin(self, name: str) -> Pinned:
+        return Pinned(name, pinned=True)
+
+    def unpin(self, name: str) -> Pinned:
+        return Pinned(name, pinned=False)
 
 
 @dataclass
@@ -249,6 +289,7 @@ class Asked:
     timeout_s: float
     options: tuple[int | float | None, ...]
     """max_tokens, temperature, seed."""
+    keep_alive_s: float | None = None
 
 
 @dataclass
@@ -265,6 +306,7 @@ class ScriptedClient:
     heard: Transcript = Transcript("")  # noqa: RUF009 - a frozen value
     spoken_of: list[tuple[object, ...]] = field(default_factory=list)
     """The arguments of the calls about speech."""
+    report: Health | None = None
     closed: bool = False
 
     def transcription(self, audio: str | bytes, rate_hz: int | None = None, **options: object) -> ScriptedWhole:
@@ -297,12 +339,18 @@ class ScriptedClient:
         max_tokens: int | None = None,
         temperature: float | None = None,
         seed: int | None = None,
+        keep_alive_s: float | None = None,
     ) -> ScriptedStream:
         messages = (Message("user", prompt),) if isinstance(prompt, str) else tuple(prompt)
         script = self.answers[min(len(self.asked), len(self.answers) - 1)]
-        self.asked.append(Asked(messages, model, priority, timeout_s, (max_tokens, temperature, seed)))
+        options = (max_tokens, temperature, seed)
+        self.asked.append(Asked(messages, model, priority, timeout_s, options, keep_alive_s))
         self.streams.append(ScriptedStream(script))
         return self.streams[-1]
+
+    def health(self) -> Health:
+        assert self.report is not None
+        return self.report
 
     def close(self) -> None:
         self.closed = True

@@ -13,7 +13,16 @@ from inferd.messages import speech
 NAMES = {
     "clients": {"AsyncClient", "Client", "AsyncInferenceHandle", "InferenceHandle", "Priority"},
     "options": {"GenerateOptions", "HearingOptions", "SpeakingOptions"},
-    "streams": {"AsyncLoopback", "AsyncReplyStream", "AsyncStream", "Loopback", "ReplyStream", "Stream"},
+    "streams": {
+        "AsyncHold",
+        "AsyncLoopback",
+        "AsyncReplyStream",
+        "AsyncStream",
+        "Hold",
+        "Loopback",
+        "ReplyStream",
+        "Stream",
+    },
     "streams of speech": {
         "AsyncSpeechStream",
         "AsyncSynthesis",
@@ -27,16 +36,21 @@ NAMES = {
     "what is asked": {"Audio", "AudioBlock", "Blob", "ImageBlock", "Message", "Prompt", "TextBlock", "ToolCall"},
     "what is answered": {
         "App",
+        "Coverage",
         "DaemonReport",
         "Discovered",
         "Done",
         "FoundServer",
         "Heard",
+        "Health",
         "Likely",
         "MemoryDecision",
         "Model",
+        "Pinned",
         "Preflight",
+        "Problem",
         "Process",
+        "Provider",
         "Registered",
         "Removed",
         "Reply",
@@ -45,8 +59,10 @@ NAMES = {
         "TokenEstimate",
         "TokenLogprob",
         "Transcript",
+        "Trouble",
         "Unregistered",
         "Upgrade",
+        "Warmed",
         "accumulate",
     },
     "what is known of models": {
@@ -107,7 +123,7 @@ def test_the_asyncio_client_has_the_blocking_clients_names() -> None:
 
     assert face(inferd.AsyncClient) == face(inferd.Client) - {"close"} | {"aclose"}
     assert face(inferd.AsyncStream) == face(inferd.Stream) - {"close"} | {"aclose"}
-    for kind in ("ReplyStream", "Loopback", "Transcription", "TranscriptStream", "Synthesis", "SpeechStream"):
+    for kind in ("ReplyStream", "Loopback", "Hold", "Transcription", "TranscriptStream", "Synthesis", "SpeechStream"):
         assert face(getattr(inferd, f"Async{kind}")) == face(getattr(inferd, kind)) - {"close"} | {"aclose"}
     for name in face(inferd.Client) - {"close"}:
         blocking, awaited = (inspect.signature(getattr(kind, name)) for kind in (inferd.Client, inferd.AsyncClient))

@@ -112,10 +112,7 @@ class Request:
     priority: Priority = "interactive"
     model: Name | None = None
     keep_alive_s: Seconds | None = None
-    """How long its model is to stay loaded after it, unused; the longest such wish that still runs counts.
-
-    None: as configured.
-    """
+    """How long its model is to stay loaded after it, unused; None: as configured. The longest wish that still runs counts."""
 
 
 @dataclass(frozen=True, slots=True)
