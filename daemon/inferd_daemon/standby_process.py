@@ -84,6 +84,7 @@ class StandbyProcess:
     def _begin(self, now_s: float) -> None:
         if not self._company.steward.stand_by(now_s):
             self._standby.refused(now_s)
+            log.info("no standby", reason="memory is short")
             return
         life = self._company.fleet.lifecycle.set_aside()
         self._standby.began(life, self._engine)

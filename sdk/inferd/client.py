@@ -4,9 +4,9 @@ Covers: `Client` and its rooms `models` and `daemon`. See also: `speech_calls`, 
 `drafts` for what calls take.
 
 `timeout_s` is the longest time without progress (queue position, load, output, bytes) of `generate`, `stream`, the calls
-about speech, `loopback`, `models.pull`, `models.hold`, `models.warm_up`: 300 s unless told. It is the whole time of `tokenize`, `detokenize`,
-`estimate_tokens`, `models.unload`, `models.remove`, `models.unregister`: 60 s, of `models.discover`: 30 s, and of everything
-else: 10 s.
+about speech, `loopback`, `models.pull`, `models.hold`, `models.warm_up`: 300 s unless told. It is the whole time of
+`tokenize`, `detokenize`, `estimate_tokens`, `models.unload`, `models.remove`, `models.unregister`: 60 s, of
+`models.discover`: 30 s, and of everything else: 10 s.
 Every call can raise ConnectionLost (no daemon within `connect_timeout_s`, or the line broke for good), VersionMismatch,
 PermissionDenied (somebody else's daemon), QueueFull (256 requests unfinished), DeadlineExceeded, InvalidRequest.
 """

@@ -208,6 +208,9 @@ class Client(Protocol):
     ) -> EventStream:
         """Return the events of one answer; the request is sent when the `with` block is entered, or before."""
 
+    def health(self) -> Health:
+        """Return how the whole service is."""
+
     def transcription(
         self,
         audio: str | bytes,
@@ -238,9 +241,6 @@ class Client(Protocol):
 
     def synthesize_stream(self, voice: str | None = None, rate: float = 1.0, *, model: str | None = None) -> SpokenLive:
         """Return what speaks text as it comes."""
-
-    def health(self) -> Health:
-        """Return how the whole service is."""
 
     def close(self) -> None:
         """Say goodbye; what is still running for this client is cancelled."""

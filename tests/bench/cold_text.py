@@ -12,7 +12,7 @@ import http.client
 import statistics
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from questions import Question
 from servers import free_port
 from service import STARTER, models_dir
 from suite import ROOT
-from traffic import Ear
+from traffic import Ear, Heard
 
 from inferd_actors.engines.llama_cpp.options import Options
 
@@ -50,7 +50,7 @@ class First:
     parts_s: Mapping[str, float]
 
 
-Side = Callable[[int], Awaitable[First]]
+Side = Callable[[int], First]
 """Takes one first token; called with the round's number."""
 
 
@@ -61,7 +61,7 @@ def run(pairs: int) -> tuple[list[Row], list[str]]:
     with ExitStack() as stack:
         with_standby, without = (stack.enter_context(_daemon(standby)) for standby in (1, 0))
         sides = (_from_standby(with_standby), _cold(without), _server(program, file))
-        standby, cold, server = zip(*asyncio.run(_in_turn(sides, pairs)), strict=True)
+        standby, cold, server = zip(*_in_turn(sides, pairs), strict=True)
     return [
         _compared("first token from standby / llama-server started for it", standby, server, GOAL),
         _compared("first token without standby / llama-server started for it", cold, server),
@@ -73,12 +73,12 @@ def run(pairs: int) -> tuple[list[Row], list[str]]:
     ], [ROOM.note, f"llama-server: --ctx-size {ROOM.cache_tokens} --parallel {ROOM.slots}, its warm-up as it comes"]
 
 
-async def _in_turn(sides: Sequence[Side], rounds: int) -> list[list[First]]:
+def _in_turn(sides: Sequence[Side], rounds: int) -> list[list[First]]:
     """Return what each side took in each round, in the sides' order."""
     taken = []
     for number in range(rounds):
         order = [(number + place) % len(sides) for place in range(len(sides))]
-        found = {side: await sides[side](number) for side in order}
+        found = {side: sides[side](number) for side in order}
         taken.append([found[side] for side in range(len(sides))])
     return taken
 
@@ -101,30 +101,34 @@ def _daemon(standby: int) -> Iterator[DaemonProcess]:
 
 
 def _from_standby(daemon: DaemonProcess) -> Side:
-    async def side(number: int) -> First:
-        await _until(lambda: _stands_by(daemon))
-        await asyncio.sleep(SETTLES_S)
-        return await _ask(daemon, number)
+    def side(number: int) -> First:
+        _until(lambda: _stands_by(daemon))
+        time.sleep(SETTLES_S)
+        return _ask(daemon, number)
 
     return side
 
 
 def _cold(daemon: DaemonProcess) -> Side:
-    async def side(number: int) -> First:
-        return await _ask(daemon, number)
+    def side(number: int) -> First:
+        return _ask(daemon, number)
 
     return side
 
 
-async def _ask(daemon: DaemonProcess, number: int) -> First:
+def _ask(daemon: DaemonProcess, number: int) -> First:
     """Ask for the model, then have it leave; what follows does not begin before it is gone."""
-    async with app(daemon) as ask:
-        heard = await ask(_question(number), Ear())
+    heard = asyncio.run(_heard(daemon, number))
     phases = daemon.model(STARTER).load_phases
     with daemon.client("bench") as client:
         client.models.unload(STARTER)
-    await asyncio.sleep(SETTLES_S)
+    time.sleep(SETTLES_S)
     return First(heard.first_s, {**phases, OVERHEAD: heard.first_s - sum(phases.values())})
+
+
+async def _heard(daemon: DaemonProcess, number: int) -> Heard:
+    async with app(daemon) as ask:
+        return await ask(_question(number), Ear())
 
 
 def _stands_by(daemon: DaemonProcess) -> bool:
@@ -132,17 +136,19 @@ def _stands_by(daemon: DaemonProcess) -> bool:
         return any((row.kind, row.name) == ("standby", "llama_cpp") for row in client.daemon.status().processes)
 
 
-async def _until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not is_so():
-            await asyncio.sleep(0.1)
+def _until(is_so: Callable[[], bool], look_s: float = 0.1) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not is_so():
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"in vain for {PATIENCE_S:g} s")
+        time.sleep(look_s)
 
 
 # --- llama-server
 
 
 def _server(program: Path, file: Path) -> Side:
-    async def side(number: int) -> First:
+    def side(number: int) -> First:
         port = free_port()
         settings = ["--ctx-size", str(ROOM.cache_tokens), "--parallel", str(ROOM.slots), "--offline"]
         command = [str(program), "--model", str(file), *settings, "--host", HOST, "--port", str(port)]
@@ -151,22 +157,20 @@ def _server(program: Path, file: Path) -> Side:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as server:
             try:
-                await _until_healthy(port)
+                _until(lambda: _is_healthy(port), LOOK_S)
                 ready_s = time.monotonic()
-                heard = await asking(port)(_question(number), Ear())
+                heard = asyncio.run(_answered(port, number))
             finally:
                 server.kill()
-        await asyncio.sleep(SETTLES_S)
+        time.sleep(SETTLES_S)
         starting_s = ready_s - began_s
         return First(heard.arrivals_s[0] - began_s, {"until it answers": starting_s, "first answer": heard.first_s})
 
     return side
 
 
-async def _until_healthy(port: int) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not _is_healthy(port):
-            await asyncio.sleep(LOOK_S)
+async def _answered(port: int, number: int) -> Heard:
+    return await asking(port)(_question(number), Ear())
 
 
 def _is_healthy(port: int) -> bool:

@@ -301,12 +301,12 @@ class ScriptedClient:
     daemon: ScriptedDaemon = field(default_factory=ScriptedDaemon)
     asked: list[Asked] = field(default_factory=list)
     streams: list[ScriptedStream] = field(default_factory=list)
-    report: Health | None = None
     speech: Script[Any] = ()
     """What every stream of speech plays."""
     heard: Transcript = Transcript("")  # noqa: RUF009 - a frozen value
     spoken_of: list[tuple[object, ...]] = field(default_factory=list)
     """The arguments of the calls about speech."""
+    report: Health | None = None
     closed: bool = False
 
     def transcription(self, audio: str | bytes, rate_hz: int | None = None, **options: object) -> ScriptedWhole:
