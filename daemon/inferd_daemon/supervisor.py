@@ -88,6 +88,8 @@ class Supervisor:
         self._is_closed = False
         self._pulses = Pulses(self._inflight)
         self._orphans = Orphans()
+        self._late: list[Fact] = []
+        """Arrivals, and what their apps said of them since, while it is looked what the changed list of models means."""
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Set to an exception when the daemon cannot go on."""
 
@@ -120,8 +122,9 @@ class Supervisor:
 
     def _hear(self, fact: Fact, now_s: float) -> None:
         match fact:
+            case crossing.Arrived() | crossing.CancelAsked() if self.registrar.look():
+                self._late.append(fact)
             case crossing.Arrived():
-                self.registrar.look()
                 self.requests.arrived(fact, now_s)
             case crossing.Ended():
                 self.requests.ended(fact, now_s)
@@ -145,6 +148,11 @@ class Supervisor:
                     self.failure.set_exception(RuntimeError(f"the wires failed: {fact.reason}"))
             case _:
                 assert_never(fact)
+
+    def seen(self) -> None:
+        """It is known what the changed list of models means: hear what waited for that."""
+        late, self._late = self._late, []
+        self.hear(late)
 
     def _actor_came(self, hello: actors.ActorHello, now_s: float) -> None:
         life = Life(hello.life)
