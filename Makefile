@@ -6,11 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 MADE := $(VENV)/made.stamp
 RUNTIME := $(VENV)/runtime.stamp
+SPEECH := $(VENV)/speech.stamp
 DEV := $(VENV)/dev.stamp
 INSTALLERS := tools/install.py tools/llama_wheel.py tools/compiling.py tools/amx.py tools/pins.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint lock venv bench-spine bench-text bench-memory bench-loads soak-text soak-memory clean
+.PHONY: help demo test fuzz lint lock venv bench-spine bench-text bench-memory bench-cold soak-text clean bench-loads soak-memory
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -44,6 +45,9 @@ bench-text: $(DEV) ## text under load against bare llama.cpp and its servers; th
 bench-memory: $(DEV) ## who leaves when memory is short: made-up traces, against LRU and Belady's rule
 	$(BIN)/python tests/bench/bench_memory.py
 
+bench-cold: $(DEV) ## the first token of a stored model, from standby and without, against starting llama-server
+	$(BIN)/python tests/bench/bench_cold.py
+
 bench-loads: $(DEV) ## what a load costs those who stream meanwhile, and how well its memory is foreseen
 	$(BIN)/python tests/bench/bench_loads.py
 
@@ -65,6 +69,10 @@ $(RUNTIME): $(MADE) requirements.lock requirements-build.lock pyproject.toml $(I
 	$(BIN)/python tools/install.py runtime
 	@touch $@
 
-$(DEV): $(RUNTIME) requirements-dev.lock
+$(SPEECH): $(RUNTIME) requirements-speech.lock
+	$(BIN)/python tools/install.py speech
+	@touch $@
+
+$(DEV): $(SPEECH) requirements-dev.lock
 	$(BIN)/python tools/install.py dev
 	@touch $@

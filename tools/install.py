@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Install the project from its locks into the environment that runs this: `install.py runtime`, then `install.py dev`.
+"""Install the project from its locks into the environment that runs this: `install.py runtime`, then `speech`, then `dev`.
 
 Covers: the order of pip's runs. Does not cover the environment itself (`make_venv.py`) or compiling (`llama_wheel.py`).
 
@@ -35,8 +35,14 @@ def runtime() -> None:
     _pip("--no-deps", "--no-build-isolation", "--editable", str(ROOT))
 
 
+def speech() -> None:
+    """Install the engines of speech, and what the Wyoming bridge needs; piper is GPL-3.0."""
+    _say("installing the engines of speech (about 130 MB to download the first time)")
+    _install_pins(pins.read(ROOT / "requirements-speech.lock"))
+
+
 def dev() -> None:
-    """Install what tests and linters need on top of the runtime."""
+    """Install what tests and linters need on top of the runtime and of speech."""
     _say("installing what the tests need")
     _install_pins(pins.read(ROOT / "requirements-dev.lock"))
 
@@ -57,4 +63,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    {"runtime": runtime, "dev": dev}[sys.argv[1]]()
+    {"runtime": runtime, "speech": speech, "dev": dev}[sys.argv[1]]()

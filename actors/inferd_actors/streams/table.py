@@ -13,15 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from inferd.errors import ConnectionLost, DeadlineExceeded, InvalidRequest
 from inferd.messages.events import (
-    AudioChunk,
+    Content,
     Granted,
     Parked,
     Resumed,
-    TextDelta,
-    ThinkingDelta,
-    ToolCallDelta,
-    ToolCallStart,
-    Usage,
 )
 from inferd_actors.engine import EngineEvent, StreamId
 from inferd_actors.messages import Adopted, End, Inflight, Submit
@@ -263,10 +258,8 @@ class Streams:
 def _told(stream: Stream, event: EngineEvent, now_s: float) -> Sequence[PackedEvent]:
     if stream.concluded:
         return ()
-    match event:
-        case TextDelta() | ThinkingDelta() | ToolCallStart() | ToolCallDelta() | Usage() | AudioChunk():
-            return stream.add(event, now_s)
-        case Parked() | Resumed():
-            return [stream.state(event)]
-        case _:
-            return stream.conclude(event)
+    if isinstance(event, Content):
+        return stream.add(event, now_s)
+    if isinstance(event, Parked | Resumed):
+        return [stream.state(event)]
+    return stream.conclude(event)

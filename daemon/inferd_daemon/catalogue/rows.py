@@ -15,7 +15,8 @@ from inferd.fields import field_error
 from inferd.messages.bounds import Length, Name, Positive, ShortText
 from inferd.messages.schemas import Performance, TokenCost
 from inferd.strict import make_strict
-from inferd_daemon.catalogue.names import VOCAB, ModelId, shown
+from inferd_daemon.catalogue.composed import MAX_FILES, JoinedSource
+from inferd_daemon.catalogue.names import STANDBY, VOCAB, ModelId, shown
 from inferd_daemon.catalogue.origins import KINDS, source_of
 from inferd_daemon.catalogue.places import invalid, place
 from inferd_daemon.catalogue.schema import Capability, Engine, Option, Parameter, Schema, Trust
@@ -34,6 +35,21 @@ DEFAULT_CAPABILITIES: Mapping[Engine, tuple[Capability, ...]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileRow:
+    """What may be said about one of several files; exactly one key says where its bytes come from."""
+
+    name: Name
+    """What the engine calls it: a plain name, never a path."""
+    file: ShortText | None = None
+    sha256: ShortText | None = None
+    """Of `file` or `url`."""
+    package: PackageSource | None = None
+    hub: HubSource | None = None
+    url: Annotated[str, Length(1, 2048)] | None = None
+    joined: JoinedSource | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """What may be said about a model; None: not said, so the row of the same id below it, or the default, stands."""
 
@@ -48,6 +64,8 @@ class Row:
     url: Annotated[str, Length(1, 2048)] | None = None
     ollama: ShortText | None = None
     lmstudio: ShortText | None = None
+    files: Annotated[tuple[FileRow, ...], Length(1, MAX_FILES)] | None = None
+    """In place of the keys above, for a model in several files."""
     remote: RemoteSource | None = None
     name: ShortText | None = None
     family: ShortText | None = None
@@ -59,6 +77,7 @@ class Row:
     parameters: Positive | None = None
     quantization: ShortText | None = None
     size_bytes: Positive | None = None
+    languages: Annotated[tuple[Name, ...], Length(0, 128)] | None = None
     supported_parameters: Annotated[tuple[Parameter, ...], Length(0, 64)] | None = None
     performance: Annotated[tuple[Performance, ...], Length(0, 16)] | None = None
     cost: TokenCost | None = None
@@ -98,7 +117,7 @@ def _id(name: str) -> ModelId:
         model = ModelId.parse(name)
     except ValueError as wrong:
         raise invalid(f"models.{shown(name)}", str(wrong)) from None
-    if model == VOCAB:
+    if model in (STANDBY, VOCAB):
         raise invalid(place(model, ""), "is the name of a process of inferd's own: choose another")
     return model
 

@@ -13,13 +13,14 @@ from typing import Final, Literal
 from inferd import wire
 from inferd.messages.operations import FOR_VOCABULARIES
 from inferd.messages.schemas import Performance, TokenCost
+from inferd.messages.speech import SynthesizeStream, TranscribeStream
+from inferd_daemon.catalogue.composed import Owned, Source, files_of
 from inferd_daemon.catalogue.names import ModelId
-from inferd_daemon.catalogue.sources import Owned, Source
 
 Engine = Literal["echo", "llama_cpp", "faster_whisper", "piper", "remote"]
 """How a model is run: rooms of `inferd_actors.engines`, and `remote` for what runs elsewhere."""
 
-SERVED: Final[frozenset[Engine]] = frozenset({"echo", "llama_cpp"})
+SERVED: Final[frozenset[Engine]] = frozenset({"echo", "llama_cpp", "faster_whisper", "piper"})
 """Engines that this version has. Models of the others can be listed, fetched and registered, and say so when asked."""
 
 Capability = Literal[
@@ -71,6 +72,11 @@ Trust = Literal["maker", "converter", "user", "unknown"]
 VOCABULARY_OPERATIONS: Final = tuple(sorted(wire.tag(kind) for kind in FOR_VOCABULARIES))
 """Operations about the tokenizer in a model's file."""
 
+STREAMED: Final[Mapping[Capability, str]] = MappingProxyType(
+    {"transcribe": wire.tag(TranscribeStream), "synthesize": wire.tag(SynthesizeStream)}
+)
+"""Capability → the operation that every model with it serves, too."""
+
 Option = str | float | int | bool
 """Plain values only: options travel to the actor's process. `float` before `int`: then strict reading keeps both."""
 
@@ -98,7 +104,9 @@ class Schema:
     """Number of weights."""
     quantization: str = ""
     size_bytes: int | None = None
-    """Of its file, where the row says it; see `file_bytes`."""
+    """Of its files, where the row says it; see `file_bytes`."""
+    languages: tuple[str, ...] = ()
+    """Of speech, as BCP 47 writes them; empty: not known, or it does not matter."""
     engine_options: Mapping[str, Option] = field(default_factory=lambda: MappingProxyType({}))
     """Read and checked by the engine alone."""
     supported_parameters: tuple[Parameter, ...] | None = None
@@ -128,14 +136,19 @@ class Schema:
 
     @property
     def is_owned(self) -> bool:
-        """Whether its file is one that inferd fetched itself, and may delete."""
-        return isinstance(self.source, Owned)
+        """Whether there is a file that inferd fetched itself, and may delete."""
+        return any(isinstance(one, Owned) for one in files_of(self.source))
 
     @property
     def file_bytes(self) -> int:
-        """Size of its file, 0 while it is unknown."""
-        known = self.source.size_bytes if isinstance(self.source, Owned) else None
-        return known or self.size_bytes or 0
+        """Size of its files, 0 while it is unknown."""
+        known = [one.size_bytes if isinstance(one, Owned) else None for one in files_of(self.source)]
+        return sum(one or 0 for one in known) if known and all(known) else self.size_bytes or 0
+
+    @property
+    def reads_folder(self) -> bool:
+        """Whether the engine is given the folder of several files; another is given the first file, and looks beside it."""
+        return self.engine != "llama_cpp"
 
     @property
     def has_vocabulary(self) -> bool:
@@ -144,8 +157,9 @@ class Schema:
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """What can be asked about it: what it serves, and what its file tells."""
-        return (*self.capabilities, *VOCABULARY_OPERATIONS) if self.has_vocabulary else self.capabilities
+        """What can be asked about it: what it serves, whole and streamed, and what its file tells."""
+        streamed = [STREAMED[one] for one in self.capabilities if one in STREAMED]
+        return (*self.capabilities, *streamed, *(VOCABULARY_OPERATIONS if self.has_vocabulary else ()))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "engine_options", MappingProxyType(dict(self.engine_options)))

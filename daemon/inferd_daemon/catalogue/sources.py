@@ -22,20 +22,24 @@ _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,98}")
 _BASE_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,255}(?:/[A-Za-z0-9._~/-]{0,255})?")
 _URL = re.compile(r"https?://[!-~]{1,2000}")
 _PART = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+PART = re.compile(_PART)
+"""A name that is safe as a part of a path, and never a path."""
 _OLLAMA = re.compile(
     rf"(?:(?:(?P<host>{_PART}(?:\.{_PART})+)/)?(?P<owner>{_PART})/)?(?P<model>{_PART})(?::(?P<tag>{_PART}))?"
 )
 _LMSTUDIO = re.compile(rf"{_PART}/{_PART}/{_PART}")
 
 
-def _check(field: str, value: str, pattern: re.Pattern[str], expected: str) -> None:
+def check(field: str, value: str, pattern: re.Pattern[str], expected: str) -> None:
+    """Raise ValueError unless the pattern fits the whole value."""
     if pattern.fullmatch(value) is None:
         raise ValueError(f"{field}: expected {expected}, got {value[:80]!a}")
 
 
-def _check_sha256(field: str, value: str | None) -> None:
+def check_sha256(field: str, value: str | None) -> None:
+    """Raise ValueError unless this is a digest, or None."""
     if value is not None:
-        _check(field, value, _SHA256, "64 digits 0-9 a-f")
+        check(field, value, _SHA256, "64 digits 0-9 a-f")
 
 
 def _check_member(field: str, value: str) -> None:
@@ -77,10 +81,10 @@ class PackageSource:
     """Of the file taken out."""
 
     def __post_init__(self) -> None:
-        _check("package", self.package, _PACKAGE, "a package name")
-        _check("version", self.version, _VERSION, "an exact version")
-        _check_sha256("wheel_sha256", self.wheel_sha256)
-        _check_sha256("sha256", self.sha256)
+        check("package", self.package, _PACKAGE, "a package name")
+        check("version", self.version, _VERSION, "an exact version")
+        check_sha256("wheel_sha256", self.wheel_sha256)
+        check_sha256("sha256", self.sha256)
         _check_size("wheel_bytes", self.wheel_bytes)
         _check_size("size_bytes", self.size_bytes)
         _check_member("member", self.member)
@@ -102,10 +106,10 @@ class HubSource:
     sha256: str | None = None
 
     def __post_init__(self) -> None:
-        _check("repo", self.repo, _REPO, "OWNER/NAME")
-        _check("revision", self.revision, _REVISION, "a branch, a tag or a commit")
+        check("repo", self.repo, _REPO, "OWNER/NAME")
+        check("revision", self.revision, _REVISION, "a branch, a tag or a commit")
         _check_member("file", self.file)
-        _check_sha256("sha256", self.sha256)
+        check_sha256("sha256", self.sha256)
         _check_size("size_bytes", self.size_bytes)
 
 
@@ -119,7 +123,7 @@ class UrlSource:
 
     def __post_init__(self) -> None:
         _check_url("url", self.url)
-        _check_sha256("sha256", self.sha256)
+        check_sha256("sha256", self.sha256)
         _check_size("size_bytes", self.size_bytes)
 
 
@@ -134,7 +138,7 @@ class FileSource:
     sha256: str | None = None
 
     def __post_init__(self) -> None:
-        _check_sha256("sha256", self.sha256)
+        check_sha256("sha256", self.sha256)
         if not self.path.startswith(("/", "~/")) or "\0" in self.path:
             raise ValueError(f"file: expected an absolute path or one starting with ~/, got {self.path[:80]!a}")
 
@@ -149,7 +153,7 @@ class OllamaSource:
     name: str
 
     def __post_init__(self) -> None:
-        _check("ollama", self.name, _OLLAMA, "[[HOST/]OWNER/]MODEL[:TAG] as `ollama list` writes it")
+        check("ollama", self.name, _OLLAMA, "[[HOST/]OWNER/]MODEL[:TAG] as `ollama list` writes it")
 
     @property
     def manifest(self) -> tuple[str, str, str, str]:
@@ -170,8 +174,8 @@ class LmStudioSource:
     sha256: str | None = None
 
     def __post_init__(self) -> None:
-        _check("lmstudio", self.file, _LMSTUDIO, "PUBLISHER/REPOSITORY/FILE")
-        _check_sha256("sha256", self.sha256)
+        check("lmstudio", self.file, _LMSTUDIO, "PUBLISHER/REPOSITORY/FILE")
+        check_sha256("sha256", self.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +193,6 @@ class RemoteSource:
     """What the server calls it."""
 
     def __post_init__(self) -> None:
-        _check("base_url", self.base_url, _BASE_URL, "http(s)://HOST[:PORT][/PATH] without user, query and fragment")
+        check("base_url", self.base_url, _BASE_URL, "http(s)://HOST[:PORT][/PATH] without user, query and fragment")
         if not self.model or not self.model.isprintable():
             raise ValueError(f"model: expected the server's name for it, got {self.model[:80]!a}")
-
-
-Source = (
-    PackageSource | HubSource | UrlSource | FileSource | OllamaSource | LmStudioSource | RemoteSource | BuiltinSource
-)
-Owned = PackageSource | HubSource | UrlSource
-"""Sources whose files inferd fetched itself, and may delete."""

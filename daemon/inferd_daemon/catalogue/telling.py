@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, assert_never
 
-from inferd.messages.schemas import Endpoint, HubFile, ModelSchema, PackageFile
+from inferd.messages.schemas import Endpoint, HubFile, JoinedFile, ModelFile, ModelSchema, PackageFile
+from inferd_daemon.catalogue.composed import FilesSource, JoinedSource, NamedFile, Source
 from inferd_daemon.catalogue.sources import (
     BuiltinSource,
     FileSource,
@@ -17,7 +18,6 @@ from inferd_daemon.catalogue.sources import (
     OllamaSource,
     PackageSource,
     RemoteSource,
-    Source,
     UrlSource,
 )
 
@@ -42,6 +42,7 @@ def told(schema: Schema, origin: str = "") -> ModelSchema:
             parameters=schema.parameters,
             quantization=schema.quantization,
             size_bytes=schema.size_bytes,
+            languages=schema.languages,
             supported_parameters=schema.supported_parameters,
             performance=schema.performance,
             cost=schema.cost,
@@ -74,7 +75,25 @@ def _with_source(shown: ModelSchema, source: Source) -> ModelSchema:  # noqa: PL
             return replace(shown, ollama=name)
         case LmStudioSource(file, sha256):
             return replace(shown, lmstudio=file, sha256=sha256)
+        case FilesSource(files):
+            return replace(shown, files=tuple(map(_file, files)))
         case BuiltinSource():
             return shown
         case _:
             assert_never(source)
+
+
+def _file(one: NamedFile) -> ModelFile:
+    match one.source:
+        case FileSource(path, sha256):
+            return ModelFile(one.name, file=path, sha256=sha256)
+        case PackageSource():
+            return ModelFile(one.name, package=PackageFile(**asdict(one.source)))
+        case HubSource():
+            return ModelFile(one.name, hub=HubFile(**asdict(one.source)))
+        case UrlSource(url, _, sha256):
+            return ModelFile(one.name, url=url, sha256=sha256)
+        case JoinedSource(parts, digest):
+            return ModelFile(one.name, joined=JoinedFile(tuple(PackageFile(**asdict(part)) for part in parts), digest))
+        case _:
+            assert_never(one.source)

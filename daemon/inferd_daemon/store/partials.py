@@ -5,12 +5,12 @@ Covers: making, forgetting, and the sweep at start. Does not cover what is in th
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from inferd_daemon.store.places import size_of
 from inferd_daemon.store.rooms import held
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def make(folder: Path) -> None:
 
 def forget(folder: Path) -> int:
     """Remove the folder, if there is one, and return the bytes freed."""
-    freed_bytes = sum(_size_bytes(one) for one in folder.glob("*"))
+    freed_bytes = sum(size_of(one) for one in folder.glob("*"))
     shutil.rmtree(folder, ignore_errors=True)
     return freed_bytes
 
@@ -48,9 +48,3 @@ def _touched_unix_s(folder: Path) -> float:
         with suppress(FileNotFoundError):  # files come and go while we look
             touched_unix_s = max(touched_unix_s, one.lstat().st_mtime)
     return touched_unix_s
-
-
-def _size_bytes(file: Path) -> int:
-    with suppress(FileNotFoundError):
-        return os.lstat(file).st_size
-    return 0

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import assert_never
 
 from inferd_daemon.catalogue import (
-    BuiltinSource,
     FileSource,
     HubSource,
+    JoinedSource,
     LmStudioSource,
     OllamaSource,
+    OneFile,
     PackageSource,
-    RemoteSource,
-    Source,
     UrlSource,
 )
 from inferd_daemon.store.adopted import NotThereError, lmstudio_file, ollama_file
@@ -33,42 +32,45 @@ class Place:
     file: Path
     sha256: str | None
     """None: whatever is in it is the model."""
-    is_ours: bool
-    """Whether it was fetched by inferd, and may be deleted; all others stay as they are."""
 
 
-def place_of(source: Source, layout: Layout) -> Place | None:
+def place_of(source: OneFile, layout: Layout) -> Place | None:
     """Return where the file is or would be. Reads small files; follows links of files that are not ours.
 
-    None for a model without a file, and for a download whose digest only its first pull will tell. Raises NotThereError when
-    another program does not have it.
+    None for a download whose digest only its first pull will tell. Raises NotThereError when another program does not have it.
     """
     match source:
-        case BuiltinSource() | RemoteSource():
-            return None
-        case PackageSource():
-            return Place(layout.blob(source.sha256), source.sha256, is_ours=True)
+        case PackageSource() | JoinedSource():
+            return Place(layout.blob(source.sha256), source.sha256)
         case HubSource() | UrlSource():
             sha256 = digest_of_source(source, layout)
-            return None if sha256 is None else Place(layout.blob(sha256), sha256, is_ours=True)
+            return None if sha256 is None else Place(layout.blob(sha256), sha256)
         case FileSource():
-            return Place(Path(os.path.realpath(Path(source.path).expanduser())), source.sha256, is_ours=False)
+            return Place(Path(os.path.realpath(Path(source.path).expanduser())), source.sha256)
         case OllamaSource():
             adopted = ollama_file(source, os.environ)
-            return Place(adopted.file, adopted.sha256, is_ours=False)
+            return Place(adopted.file, adopted.sha256)
         case LmStudioSource():
             adopted = lmstudio_file(source, os.environ)
-            return Place(adopted.file, adopted.sha256, is_ours=False)
+            return Place(adopted.file, adopted.sha256)
         case _:
             assert_never(source)
 
 
-def known_place(source: Source, layout: Layout) -> Place | None:
+def known_place(source: OneFile, layout: Layout) -> Place | None:
     """Return the same, and None also when another program does not have it."""
     try:
         return place_of(source, layout)
     except NotThereError:
         return None
+
+
+def size_of(file: Path) -> int:
+    """Return the size of a file in bytes; 0 if it is not there, or may not be looked at."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def record_of(source: HubSource | UrlSource, layout: Layout) -> Record | None:

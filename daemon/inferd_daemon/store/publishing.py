@@ -13,7 +13,7 @@ def publish(part: Path, place: Path) -> None:
     """Move a synced file to `place`, on the same file system, read-only; what was there before is replaced at once."""
     part.chmod(0o400)  # a model is never written to; replacing and removing need rights on the folder only
     part.replace(place)
-    _sync_folder(place.parent)
+    sync_folder(place.parent)
 
 
 def publish_bytes(data: bytes, room: Path, place: Path) -> None:
@@ -26,7 +26,8 @@ def publish_bytes(data: bytes, room: Path, place: Path) -> None:
     publish(part, place)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have names that came, went or changed in the folder on the disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)

@@ -15,8 +15,10 @@ from inferd.messages.bounds import (
     Bytes,
     Count,
     Fraction,
+    HoldSeconds,
     Length,
     Name,
+    Positive,
     Range,
     RateHz,
     Seconds,
@@ -24,8 +26,22 @@ from inferd.messages.bounds import (
     ShortText,
     Text,
 )
-from inferd.messages.reports import DaemonReport, MemoryDecision, Model, Preflight
+from inferd.messages.reports import DaemonReport, Health, MemoryDecision, Model, Preflight, Warmed
 from inferd.messages.schemas import FoundServer, ModelSchema, Upgrade
+from inferd.messages.speech import (
+    AudioStarted,
+    Final,
+    Heard,
+    Partial,
+    SpeechContent,
+    SpeechStarted,
+    SpeechStopped,
+    SpeechTerminal,
+    Spoken,
+    Transcribed,
+    TranscriptSegment,
+    Word,
+)
 
 CancelReason = Literal["app", "slow_reader", "disconnected", "shutdown", "unloaded", "starved_feed"]
 StopReason = Literal["stop", "length", "stop_sequence", "tool_calls", "cancelled", "content_filter"]
@@ -259,6 +275,48 @@ class PreflightReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Answer to `hold` and `renew_hold`: all its models are ready, and stay for `seconds` from now."""
+
+    hold: Positive
+    """Its name, for this app alone."""
+    models: tuple[Name, ...]
+    seconds: HoldSeconds
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Answer to `release_hold`. `was_held`: until now."""
+
+    hold: Positive
+    was_held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WarmedUp:
+    """Answer to `warm_up`: one result per name, in their order."""
+
+    results: tuple[Warmed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """Answer to `pin` and `unpin`: how it is from now on, over restarts."""
+
+    model: Name
+    pinned: bool
+    note: ShortText = ""
+    """What there is to know, if anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """Answer to `health`."""
+
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
 class Removed:
     """Answer to `remove`: the file is gone, or was never inferd's to delete."""
 
@@ -335,12 +393,15 @@ class Cancelled:
 
     reason: CancelReason
     usage: Usage = Usage()
+    heard: Heard | None = None
+    """Of speech, by the last `played`."""
 
 
 State = Accepted | Queued | Loading | Parked | Resumed | Granted | PullProgress
-Content = TextDelta | ThinkingDelta | ToolCallStart | ToolCallDelta | Usage | AudioChunk
+Content = TextDelta | ThinkingDelta | ToolCallStart | ToolCallDelta | Usage | AudioChunk | SpeechContent
 Terminal = (
     Finished
+    | SpeechTerminal
     | Tokenized
     | Detokenized
     | Estimated
@@ -350,6 +411,11 @@ Terminal = (
     | Unloaded
     | WhyReport
     | PreflightReport
+    | Held
+    | Released
+    | WarmedUp
+    | Pinned
+    | HealthReport
     | Removed
     | SchemaList
     | Registered
@@ -370,9 +436,18 @@ CONTENTS: tuple[type[Content], ...] = (
     ToolCallDelta,
     Usage,
     AudioChunk,
+    TranscriptSegment,
+    SpeechStarted,
+    Partial,
+    SpeechStopped,
+    Final,
+    AudioStarted,
+    Word,
 )
 TERMINALS: tuple[type[Terminal], ...] = (
     Finished,
+    Transcribed,
+    Spoken,
     Tokenized,
     Detokenized,
     Estimated,
@@ -382,6 +457,11 @@ TERMINALS: tuple[type[Terminal], ...] = (
     Unloaded,
     WhyReport,
     PreflightReport,
+    Held,
+    Released,
+    WarmedUp,
+    Pinned,
+    HealthReport,
     Removed,
     SchemaList,
     Registered,

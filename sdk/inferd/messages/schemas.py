@@ -76,6 +76,31 @@ class HubFile:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinedFile:
+    """A file that comes in pieces, which follow each other without a gap."""
+
+    parts: Annotated[tuple[PackageFile, ...], Length(0, 16)]
+    sha256: Name
+    """Of the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One of several files of a model; exactly one key beside `name` and `sha256` says where its bytes come from."""
+
+    name: Name
+    """What the engine calls it: a plain name, never a path."""
+    file: ShortText | None = None
+    """On this machine: read in place, never copied and never deleted."""
+    sha256: Name | None = None
+    """Of `file` or `url`."""
+    package: PackageFile | None = None
+    hub: HubFile | None = None
+    url: Annotated[str, Length(1, 2048)] | None = None
+    joined: JoinedFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """A model behind a server's HTTP interface."""
 
@@ -112,6 +137,8 @@ class ModelSchema:
     """A model that Ollama has fetched, by its name there; read in place."""
     lmstudio: ShortText | None = None
     """PUBLISHER/REPOSITORY/FILE that LM Studio has fetched; read in place."""
+    files: Annotated[tuple[ModelFile, ...], Length(0, 64)] | None = None
+    """In place of the keys above, for a model in several files: its engine finds them in one folder, under these names."""
     remote: Endpoint | None = None
     family: ShortText = ""
     version: ShortText = ""
@@ -126,7 +153,9 @@ class ModelSchema:
     """Number of weights."""
     quantization: ShortText = ""
     size_bytes: Bytes | None = None
-    """Of its file."""
+    """Of its files."""
+    languages: Annotated[tuple[Name, ...], Length(0, 128)] = ()
+    """Of speech, as BCP 47 writes them; empty: not known, or it does not matter."""
     supported_parameters: Names | None = None
     """Options of `generate` that it honours; None: all."""
     performance: Annotated[tuple[Performance, ...], Length(0, 16)] = ()
@@ -167,6 +196,6 @@ class Upgrade:
     to_model: Name
     reason: ShortText
     size_bytes: Bytes
-    """Of the new one's file; where the list has no size, as its weights and their quantization make it. 0: not known."""
+    """Of the new one's files; where the list has no size, as its weights and their quantization make it. 0: not known."""
     fits: bool | None
     """Whether its weights and a tenth more fit into the memory that models may have here; None: not known."""

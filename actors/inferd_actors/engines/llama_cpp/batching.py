@@ -51,7 +51,7 @@ class Batching:
         self.ended: list[Answer] = []
         """In the last step."""
         self._cores = machine.cores()
-        self._threads = runtime.threads
+        self._threads = options.threads or self._cores
         self._reading = machine.read() if not options.threads else None
         self._was_idle = True
         runtime.context.set_threads(self._threads)

@@ -1,0 +1,243 @@
+"""Speech on the wire: what may be asked of models that hear and speak, and what their streams answer.
+
+Covers: the operations and the events of sound and words. See also: `operations` and `events`, which list them with the others.
+Sound is int16, mono, little-endian everywhere; moments are milliseconds since the stream's first sample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from inferd.messages.bounds import (
+    Blob,
+    Count,
+    Fraction,
+    Length,
+    Milliseconds,
+    Name,
+    Range,
+    RateHz,
+    Seconds,
+    ShortText,
+    Text,
+)
+
+Rate = Annotated[float, Range(0.25, 4.0)]
+"""Of speaking, 1.0 the voice's own; outside it no voice can be understood."""
+Silence = Annotated[int, Range(100, 30_000)]
+"""Milliseconds of silence that end something."""
+
+# --- operations
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribe:
+    """The words of one sound; `transcript_segment` events as they are found, then `transcribed`.
+
+    Silence, noise and music give no words.
+    """
+
+    audio: Blob | None = None
+    """A whole file (wav, flac, mp3, ogg, m4a), or samples if `rate_hz` is given; nil: it is fed, in pieces cut anywhere."""
+    rate_hz: RateHz | None = None
+    """Of samples without a header; nil: a file, which says its own format."""
+    language: Name | None = None
+    """ISO 639-1; nil: detected."""
+    prompt: ShortText | None = None
+    """Words that are likely to come: names, terms, what was said before."""
+    timestamps: Literal["none", "segment", "word"] = "segment"
+
+
+@dataclass(frozen=True, slots=True)
+class TranscribeStream:
+    """The words of sound that is fed as it is heard: partial texts while somebody speaks, a final one for each utterance.
+
+    `speech_started`, `partial`, `speech_stopped`, `final`; when all has been fed and said, `transcribed`.
+    """
+
+    rate_hz: RateHz = 16_000
+    language: Name | None = None
+    """ISO 639-1; nil: detected once, then kept."""
+    prompt: ShortText | None = None
+    timestamps: Literal["none", "word"] = "none"
+    """"word": the finals have the times of their words."""
+    partials: bool = True
+    vad_threshold: Fraction = 0.5
+    """Probability of speech above which a frame counts as speech."""
+    speech_start_ms: Annotated[int, Range(0, 5_000)] = 200
+    """Speech shorter than this starts no utterance."""
+    endpoint_silence_ms: Silence = 500
+    """Silence that ends an utterance which looks finished."""
+    endpoint_unfinished_ms: Silence = 2_500
+    """Silence that ends one which does not: no end of a sentence, or a word that asks for another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesize:
+    """A text spoken; `audio_started`, `audio_chunk` and `word` events, then `spoken`. The request's model is the voice."""
+
+    text: Text
+    voice: Name | None = None
+    """A speaker of a model that has several, by name or number; nil: its first."""
+    rate: Rate = 1.0
+    volume: Annotated[float, Range(0.0, 4.0)] = 1.0
+    markdown: bool = True
+    """Markup, links, code and emoji are made speakable; false: the text is spoken as it stands."""
+    epoch: Count = 0
+    """Stamped on every event of sound, so that an app can tell what an interruption made stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesizeStream:
+    """As `synthesize`, of text that is fed as it is written: the first clause is spoken before the second is known."""
+
+    voice: Name | None = None
+    rate: Rate = 1.0
+    volume: Annotated[float, Range(0.0, 4.0)] = 1.0
+    markdown: bool = True
+    epoch: Count = 0
+
+
+SpeechOperation = Transcribe | TranscribeStream | Synthesize | SynthesizeStream
+
+# --- content
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenWord:
+    """A word and when it was said."""
+
+    text: ShortText
+    start_ms: Milliseconds
+    end_ms: Milliseconds
+    probability: Fraction = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptSegment:
+    """The next piece of a transcript. The texts of all segments, as they stand, are the transcript."""
+
+    text: Text
+    start_ms: Milliseconds
+    end_ms: Milliseconds
+    words: Annotated[tuple[SpokenWord, ...], Length(0, 65_536)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """Somebody began to speak at `start_ms`. Utterances count from 1."""
+
+    utterance: Count
+    start_ms: Milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What has been understood so far. `stable` only grows; `tentative` may change and follows it."""
+
+    utterance: Count
+    stable: Text
+    tentative: Text
+    end_ms: Milliseconds
+    """Up to where the stream was listened to."""
+    lag_ms: Milliseconds = 0
+    """Age of the newest sample in it at the moment it was said."""
+    rtf: Seconds = 0.0
+    """Seconds of computing per second of sound, of this pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """The utterance is over: its speech ended at `end_ms`. Its `final` follows."""
+
+    utterance: Count
+    end_ms: Milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The utterance's text, from one clean pass over all of it; may differ from what was `stable`. Empty: it was no speech."""
+
+    utterance: Count
+    text: Text
+    start_ms: Milliseconds
+    end_ms: Milliseconds
+    language: ShortText = ""
+    words: Annotated[tuple[SpokenWord, ...], Length(0, 65_536)] = ()
+    lag_ms: Milliseconds = 0
+    """Since `speech_stopped` was said."""
+    rtf: Seconds = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class AudioStarted:
+    """The format of all chunks to come, said at once: a player can be opened before the first of them."""
+
+    rate_hz: RateHz
+    voice: ShortText = ""
+    epoch: Count = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of the text and when it sounds. Offsets are characters of the text as it was sent, markup included."""
+
+    text: ShortText
+    start_ms: Milliseconds
+    end_ms: Milliseconds
+    first_char: Count
+    end_char: Count
+    epoch: Count = 0
+    estimated: bool = True
+    """The voice does not tell times: shared out by length."""
+
+
+SpeechContent = TranscriptSegment | SpeechStarted | Partial | SpeechStopped | Final | AudioStarted | Word
+
+# --- terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What of a spoken text a listener has heard: up to the last word that had ended."""
+
+    text: Text
+    chars: Count
+    """Length of that text in the text as it was sent."""
+    played_ms: Milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribed:
+    """The transcript is complete: what the segments, or the finals, said."""
+
+    model: Name
+    language: ShortText = ""
+    """Empty: nobody spoke."""
+    language_probability: Fraction = 0.0
+    duration_s: Seconds = 0.0
+    speech_s: Seconds = 0.0
+    """Of the duration, how long somebody spoke."""
+    compute_s: Seconds = 0.0
+    """Time that the model took; over `duration_s`: the real-time factor."""
+    queue_s: Seconds = 0.0
+    load_s: Seconds = 0.0
+    warnings: Annotated[tuple[ShortText, ...], Length(0, 64)] = ()
+    fallback_from: Name | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """All of the text has been spoken."""
+
+    model: Name
+    duration_s: Seconds = 0.0
+    compute_s: Seconds = 0.0
+    queue_s: Seconds = 0.0
+    load_s: Seconds = 0.0
+    warnings: Annotated[tuple[ShortText, ...], Length(0, 64)] = ()
+    fallback_from: Name | None = None
+
+
+SpeechTerminal = Transcribed | Spoken
