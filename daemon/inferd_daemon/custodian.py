@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Protocol, assert_never
 
@@ -19,12 +18,13 @@ from inferd.messages.operations import Hold, Pin, ReleaseHold, RenewHold, Unpin,
 from inferd.messages.reports import Warmed
 from inferd_daemon import claims
 from inferd_daemon.catalogue import ModelId
+from inferd_daemon.inbox import Inbox
 from inferd_daemon.ledger import HoldNo
 from inferd_daemon.lifecycle import State, View
 from inferd_daemon.refusal import own_fault
 from inferd_daemon.requests import as_event, served
 from inferd_daemon.scheduler.line import RANKS
-from inferd_daemon.telemetry import report, survived
+from inferd_daemon.telemetry import report
 
 if TYPE_CHECKING:
     from inferd_daemon.catalogue import Models
@@ -76,8 +76,7 @@ class Custodian:
         self.claims = claims.Claims()
         self._names: dict[int, tuple[tuple[str, ModelId | Error], ...]] = {}
         """Of warm-ups that are not answered: what was asked for, and what it means."""
-        self._inbox: deque[claims.Event] = deque()
-        self._is_stepping = False
+        self._inbox = Inbox(self.claims.step, self._carry_out)
         self._pinning = asyncio.Lock()
 
     # --- what others ask
@@ -230,17 +229,7 @@ class Custodian:
 
     def _step(self, event: claims.Event, now_s: float) -> None:
         """Have `claims` decide; events that come of carrying that out follow after."""
-        self._inbox.append(event)
-        if self._is_stepping:
-            return
-        self._is_stepping = True
-        try:
-            while self._inbox:
-                for command in self.claims.step(self._inbox.popleft(), now_s):
-                    with survived(type(command).__name__):
-                        self._carry_out(command, now_s)
-        finally:
-            self._is_stepping = False
+        self._inbox.put(event, now_s=now_s)
 
     def _carry_out(self, command: claims.Command, now_s: float) -> None:
         match command:
