@@ -8,10 +8,12 @@ See also: `store` (the files), `registry` (rows that come and go).
 """
 
 from inferd_daemon.catalogue.composed import (
+    ConvertedSource,
     Downloaded,
     FilesSource,
     InPlace,
     JoinedSource,
+    Made,
     NamedFile,
     OneFile,
     Owned,
@@ -40,6 +42,7 @@ __all__ = [
     "BuiltinSource",
     "Capability",
     "Catalogue",
+    "ConvertedSource",
     "Downloaded",
     "Engine",
     "FileSource",
@@ -48,6 +51,7 @@ __all__ = [
     "InPlace",
     "JoinedSource",
     "LmStudioSource",
+    "Made",
     "ModelId",
     "Models",
     "NamedFile",
