@@ -11,7 +11,7 @@ DEV := $(VENV)/dev.stamp
 INSTALLERS := tools/install.py tools/llama_wheel.py tools/compiling.py tools/amx.py tools/pins.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint lock venv bench-spine bench-text bench-memory soak-text clean
+.PHONY: help demo test fuzz lint lock venv bench-spine bench-text bench-memory bench-cold soak-text clean bench-loads soak-memory
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -45,8 +45,17 @@ bench-text: $(DEV) ## text under load against bare llama.cpp and its servers; th
 bench-memory: $(DEV) ## who leaves when memory is short: made-up traces, against LRU and Belady's rule
 	$(BIN)/python tests/bench/bench_memory.py
 
+bench-cold: $(DEV) ## the first token of a stored model, from standby and without, against starting llama-server
+	$(BIN)/python tests/bench/bench_cold.py
+
+bench-loads: $(DEV) ## what a load costs those who stream meanwhile, and how well its memory is foreseen
+	$(BIN)/python tests/bench/bench_loads.py
+
 soak-text: $(DEV) ## 15 minutes of mixed text traffic: what grows, and whether every request ends (SOAK_S=60 for less)
 	$(BIN)/python tests/bench/soak_text.py --seconds $(or $(SOAK_S),900)
+
+soak-memory: $(DEV) ## half an hour of apps that want more models than fit: memory, waits, ends (SOAK_S=60 for less)
+	$(BIN)/python tests/bench/soak_memory.py --seconds $(or $(SOAK_S),1800)
 
 clean: ## remove the environment and what tools left in the tree; compiled wheels stay in the user's cache
 	rm -rf $(VENV) build dist .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -119,7 +119,11 @@ class Engine(Protocol):
         """End the stream within one step with `Cancelled(reason)`; unknown and ended streams are ignored."""
 
     def stats(self) -> Mapping[str, float]:
-        """Return counters by name: steps, prompt_tokens, completion_tokens, busy."""
+        """Return counters by name: steps, prompt_tokens, completion_tokens, busy, due.
+
+        due: live streams that wait for nothing but this engine, and orders that it has not taken. While it is not 0 the steps
+        must go on, or the daemon ends the process.
+        """
 
     def close(self) -> None:
         """Stop the loop and release the model; streams still live end `Cancelled("shutdown")` first."""

@@ -1,10 +1,13 @@
 """The load of a model's engine, beside the line: a thread of its own, and what it reports.
 
-Covers: one load in a life, its progress, its result or failure as messages. Does not cover what a load does: the engines.
+Covers: one load in a life, importing the engine's libraries before there is one to load, progress, result or failure as
+messages. Does not cover what a load does: the engines.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,10 +16,14 @@ from typing import Final, Literal, get_args
 from inferd.errors import LoadFailed
 from inferd_actors import messages
 from inferd_actors.engine import Engine, EngineFactory, Sink
+from inferd_actors.phases import Phases
 from inferd_actors.refusals import MAX_MESSAGE_CHARS
 
 PROGRESS_S: Final = 0.1
 """Between two reports: as often as a progress bar is redrawn."""
+
+NICE: Final = 10
+"""Of a thread that imports for a load that nobody has asked for yet: a tenth of what an ordinary thread gets beside it."""
 
 Cause = Literal["file_missing", "file_corrupt", "no_memory", "engine"]
 """What `messages.LoadFailed` can say."""
@@ -24,19 +31,34 @@ CAUSES: Final[dict[object, Cause]] = {cause: cause for cause in get_args(Cause)}
 
 
 class Loading:
-    """The one load of this process. `report` is called from its thread."""
+    """The one load of this process. `report` is called from its thread. `prepare(engine)` imports; see `engines`."""
 
-    def __init__(self, factory: Callable[[str], EngineFactory], sink: Sink, report: Callable[[object], None]) -> None:
+    def __init__(
+        self,
+        factory: Callable[[str], EngineFactory],
+        sink: Sink,
+        report: Callable[[object], None],
+        prepare: Callable[[str], None],
+    ) -> None:
         self._factory = factory
         self._sink = sink
         self._report = report
+        self._prepare = prepare
+        self._is_prepared = False
         self._thread: threading.Thread | None = None
         self._reported_s = 0.0
+        self._phases = Phases()
         self._closed = False
         self.engine: Engine | None = None
         """There from the beginning of the load, so that it can be closed meanwhile."""
         self.loaded: messages.Loaded | None = None
         """What was reported when the engine was ready; None until then."""
+
+    def prepare(self, order: messages.Prepare) -> None:
+        """Import an engine's libraries in the background; once in a life, and not after its load began."""
+        if self._thread is None and not self._is_prepared:
+            self._is_prepared = True
+            threading.Thread(target=self._import, args=(order.engine,), name="preparing", daemon=True).start()
 
     def begin(self, order: messages.Load) -> None:
         """Load in the background; a second order changes nothing."""
@@ -52,9 +74,21 @@ class Loading:
         if self._thread is not None:
             self._thread.join()
 
+    def _import(self, engine: str) -> None:
+        _be_nice()
+        self._try(lambda: self._imported(engine))
+
+    def _imported(self, engine: str) -> messages.Prepared:
+        self._prepare(engine)
+        return messages.Prepared()
+
     def _load(self, order: messages.Load) -> None:
+        self._try(lambda: self._ready(order))
+
+    def _try(self, make: Callable[[], object]) -> None:
+        """Report what `make` returns, or what was in its way."""
         try:
-            self._report(self._ready(order))
+            self._report(make())
         except LoadFailed as failed:
             self._report(_failure(CAUSES.get(failed.details.get("cause"), "engine"), failed.message))
         except MemoryError as failed:
@@ -64,24 +98,34 @@ class Loading:
 
     def _ready(self, order: messages.Load) -> messages.Loaded:
         began_s = time.monotonic()
+        self._phases.enter("importing", began_s)
         self.engine = engine = self._factory(order.engine)(self._sink)
         if self._closed:
             raise LoadFailed("told to leave before the load began", details={"cause": "engine"})
         capacity = engine.load(order.path, order.options, self._progress)
+        self._phases.end(time.monotonic())
         self.loaded = messages.Loaded(
             slots=capacity.slots,
             can_park=capacity.can_park,
             context_tokens=capacity.context_tokens,
             memory_bytes=capacity.memory_bytes,
             load_s=time.monotonic() - began_s,
+            phases=self._phases.took_s,
         )
         return self.loaded
 
     def _progress(self, progress: float, phase: str) -> None:
         now_s = time.monotonic()
+        self._phases.enter(phase, now_s)
         if now_s - self._reported_s >= PROGRESS_S:
             self._reported_s = now_s
             self._report(messages.LoadProgress(min(1.0, max(0.0, progress)), phase))
+
+
+def _be_nice() -> None:
+    """Let others go first, where a priority is a thread's own: only as root could it be raised again."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def _failure(cause: Cause, problem: str) -> messages.LoadFailed:

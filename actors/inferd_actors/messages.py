@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 import msgpack
@@ -83,6 +83,13 @@ class Load:
     path: ShortText
     """Of the model's file; empty for engines without files."""
     options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Import this engine's libraries, to a process that has no model yet; answered by `prepared` or `load_failed`."""
+
+    engine: Name
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +172,17 @@ class Spawn:
     life: Count
     kind: Kind
     model: ShortText
+    """Empty: it has none yet, `assign` will name it."""
     secret: Token
     gpu_share: Fraction = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """To the keeper: this life, begun without a model, is this model's from now on. A life that has another one is ended."""
+
+    life: Count
+    model: Name
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +227,11 @@ class ActorHello:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """A process without a model could load one without importing anything."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoadProgress:
     """How far the load is, 0 to 1."""
 
@@ -227,6 +248,8 @@ class Loaded:
     context_tokens: Count
     memory_bytes: Bytes
     load_s: Seconds
+    phases: Mapping[ShortText, Seconds] = field(default_factory=dict)
+    """What the load took, part by part, in order; together about `load_s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,10 +328,38 @@ class Died:
 
 
 TO_ACTOR = wire.table(
-    (ActorWelcome, Load, Submit, Forward, ForwardPing, End, Probe, AskStats, Leave, Spawn, Kill, Shutdown)
+    (
+        ActorWelcome,
+        Prepare,
+        Load,
+        Submit,
+        Forward,
+        ForwardPing,
+        End,
+        Probe,
+        AskStats,
+        Leave,
+        Spawn,
+        Assign,
+        Kill,
+        Shutdown,
+    )
 )
 FROM_ACTOR = wire.table(
-    (ActorHello, LoadProgress, Loaded, LoadFailed, Alive, Stats, Left, KeeperReady, KeeperTrouble, Spawned, Died)
+    (
+        ActorHello,
+        Prepared,
+        LoadProgress,
+        Loaded,
+        LoadFailed,
+        Alive,
+        Stats,
+        Left,
+        KeeperReady,
+        KeeperTrouble,
+        Spawned,
+        Died,
+    )
 )
 
 

@@ -89,7 +89,7 @@ class Model:
     """One model's process. Every method belongs to whoever holds the line, and returns at once.
 
     `die(reason)`: called from the engine's thread when the engine cannot go on; it ends the process. `factory`: how an
-    engine is found by its name.
+    engine is found by its name. `prepare`: how its libraries are imported before there is a model.
     """
 
     def __init__(
@@ -99,12 +99,15 @@ class Model:
         die: Callable[[str], None],
         *,
         factory: Callable[[str], EngineFactory] = engines.factory,
+        prepare: Callable[[str], None] = engines.prepare,
     ) -> None:
         self._spec = spec
+        self._name = spec.model
+        """Empty: it stands by, and its load will name it."""
         self._outlet = outlet
         self._streams = Streams()
         self._words = EngineWords(outlet.settle, die)
-        self._loading = Loading(factory, self._words, self._report)
+        self._loading = Loading(factory, self._words, self._report, prepare)
         self._alive_s = 0.0
         self._leave_s: float | None = None
         """When the streams' grace ends; None: nobody asked to leave."""
@@ -117,7 +120,7 @@ class Model:
     def greeting(self, now_s: float) -> list[bytes]:
         """Return the hello of a new connection."""
         spec, inflight = self._spec, self._streams.inflight(now_s)
-        hello = messages.ActorHello(spec.kind, spec.life, os.getpid(), spec.secret, PROTOCOL, spec.model, inflight)
+        hello = messages.ActorHello(spec.kind, spec.life, os.getpid(), spec.secret, PROTOCOL, self._name, inflight)
         return messages.encode_control(hello)
 
     def lost(self, now_s: float) -> None:
@@ -144,7 +147,10 @@ class Model:
                 self._outlet.send([messages.pong_route(session), *map(bytes, behind)])
             case messages.ActorWelcome():
                 self._welcome(message, now_s)
+            case messages.Prepare():
+                self._loading.prepare(message)
             case messages.Load():
+                self._name = self._name or message.model
                 self._loading.begin(message)
             case messages.AskStats():
                 counters = self._engine.stats() if self._engine else {}
@@ -181,9 +187,7 @@ class Model:
         try:
             submission = self._submission(key, submit, header)
             if self._engine is None or self._leaving:
-                raise ModelFailed(
-                    f"the process of {self._spec.model} is {'leaving' if self._leaving else 'not loaded'}"
-                )
+                raise ModelFailed(f"the process of {self._name} is {'leaving' if self._leaving else 'not loaded'}")
             self._engine.submit(submission)
         except InferenceError as refused:
             self._do(self._streams.events([(key, as_event(refused))], now_s))
@@ -191,7 +195,7 @@ class Model:
     def _submission(self, key: StreamId, submit: messages.Submit, request: control.Request) -> Submission:
         return Submission(
             stream=key,
-            model=submit.file.model if submit.file else self._spec.model,
+            model=submit.file.model if submit.file else self._name,
             operation=wire.operation_of(request),
             priority=submit.priority,
             salt=submit.salt,

@@ -61,8 +61,9 @@ class Vocab(Desk):
         return Capacity(SLOTS, can_park=False, context_tokens=0, memory_bytes=0)
 
     def stats(self) -> Mapping[str, float]:
-        """Return the counters."""
-        return {"steps": float(self._steps), "busy": float(len(self._live)), "files": float(len(self._files))}
+        """Return the counters. What a worker computes is not due: texts may take minutes, and the loop ends them in time."""
+        counters = {"steps": self._steps, "busy": len(self._live), "due": self._untaken, "files": len(self._files)}
+        return {name: float(count) for name, count in counters.items()}
 
     # --- the loop
 

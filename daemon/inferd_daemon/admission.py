@@ -44,7 +44,7 @@ MODEL_OPS: Final = VOCABULARY_OPS | {wire.tag(kind) for kind in operations.FOR_M
 LONGEST_TOKEN_CHARS: Final = 1_024
 """No tokenizer seen has a longer token than 512 spaces, so a text has at least its length by this in tokens."""
 
-WORK_OPS: Final = MODEL_OPS | {wire.tag(operations.Pull)}
+WORK_OPS: Final = MODEL_OPS | {wire.tag(kind) for kind in (operations.Pull, operations.Hold, operations.WarmUp)}
 """Operations that begin work; the others are answered even by a daemon that is about to end."""
 
 
@@ -69,6 +69,8 @@ class Arrival:
     """That its prompt has, whatever the tokenizer."""
     context_tokens: int = 0
     """Of prompt and answer together; 0: not known, or not in the tokens that are counted here."""
+    has_wish: bool = False
+    """It says how long its model is to stay loaded."""
 
     @property
     def line(self) -> ModelId | None:
@@ -106,7 +108,8 @@ def refuse(arrival: Arrival, crowd: Crowd, terms: Terms, now_s: float) -> Error 
     2. Its app has as many unfinished ones as it may.
     3. Its time was used up before it arrived.
     4. It asks for a higher class than the configuration gives its app.
-    5. It names a model and the daemon answers it itself. Without one, nothing more is to be asked.
+    5. It says how long a model is to stay, and loads none; or names one, and the daemon answers it itself. Without one, nothing
+       more is to be asked.
     6. No model is to serve it, or the model does not serve such requests.
     7. Its prompt cannot fit, however well it is tokenized; what could fit, the engine counts.
     8. Too many wait already: for the model, of this app, or too much of them.
@@ -119,8 +122,9 @@ def refuse(arrival: Arrival, crowd: Crowd, terms: Terms, now_s: float) -> Error 
         return _too_late(arrival, now_s)
     if PRIORITIES.index(arrival.priority) < PRIORITIES.index(terms.max_class):  # 4
         return _class_too_high(arrival, terms)
-    if arrival.op not in MODEL_OPS:  # 5
-        return _takes_no_model(arrival) if arrival.named_model is not None else None
+    aimless = _aimless(arrival)
+    if aimless is not None or arrival.op not in MODEL_OPS:  # 5
+        return aimless
     return _unserved(arrival) or _too_long(arrival) or _crowded(arrival, crowd)  # 6, 7, 8
 
 
@@ -177,9 +181,16 @@ def _class_too_high(arrival: Arrival, terms: Terms) -> Error:
     return refusal(errors.PermissionDenied, text, setting=setting, asked=arrival.priority, allowed=terms.max_class)
 
 
-def _takes_no_model(arrival: Arrival) -> Error:
-    text = f"{arrival.op} is answered by the daemon itself and names the model {arrival.named_model}: leave model out"
-    return refusal(errors.InvalidRequest, text, field="model")
+def _aimless(arrival: Arrival) -> Error | None:
+    if arrival.has_wish and arrival.op not in MODEL_OPS - VOCABULARY_OPS:
+        text = f"keep_alive_s: {arrival.op} loads no model that could stay: leave it out"
+        return refusal(errors.InvalidRequest, text, field="keep_alive_s")
+    if arrival.named_model is not None and arrival.op not in MODEL_OPS:
+        text = (
+            f"{arrival.op} is answered by the daemon itself and names the model {arrival.named_model}: leave model out"
+        )
+        return refusal(errors.InvalidRequest, text, field="model")
+    return None
 
 
 def _unserved(arrival: Arrival) -> Error | None:

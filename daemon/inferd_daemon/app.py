@@ -19,8 +19,9 @@ from typing import Any, Final
 import structlog
 
 from inferd import address
+from inferd.errors import ModelNotFound
 from inferd.messages import control
-from inferd.messages.reports import DaemonReport
+from inferd.messages.reports import DaemonReport, Problem
 from inferd.version import __version__
 from inferd_actors.engines.llama_cpp.machine import features
 from inferd_actors.engines.llama_cpp.reordering import reordered_types
@@ -29,21 +30,27 @@ from inferd_daemon.attendants import LIVES, Attendants
 from inferd_daemon.catalogue import Catalogue, ModelId, Models
 from inferd_daemon.cluster import Cluster
 from inferd_daemon.crossing import Expect, Fact, Farewell
+from inferd_daemon.custodian import Custodian
 from inferd_daemon.desk import Desk
 from inferd_daemon.fleet import KEEPER, Fleet
 from inferd_daemon.foresight import Foresight
 from inferd_daemon.gauge import Gauge
 from inferd_daemon.headers import Headers
+from inferd_daemon.health import unknown_names
 from inferd_daemon.ids import Life
 from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Pinned, Terms
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
 from inferd_daemon.memory import Machine
 from inferd_daemon.peaks import Peaks
+from inferd_daemon.pins import NAME as PINS_NAME
+from inferd_daemon.pins import Pins
 from inferd_daemon.pulls import Pulls
+from inferd_daemon.read_ahead import ReadAhead
 from inferd_daemon.registrar import Registrar
 from inferd_daemon.registry import Registry
 from inferd_daemon.requests import BACK_IN_S, Requests
 from inferd_daemon.runtime import taken
+from inferd_daemon.standby import Standby
 from inferd_daemon.steward import Steward
 from inferd_daemon.store import Store
 from inferd_daemon.supervisor import Supervisor
@@ -66,14 +73,29 @@ PEAKS_NAME: Final = "memory.sqlite3"
 """In the state directory: what models were seen to take."""
 
 
-def ledger_of(settings: config.Settings, catalogue: Models) -> Ledger:
-    """Return an empty ledger on the configured terms. Raises ModelNotFound for a keep-alive or a pin of no model."""
+def ledger_of(settings: config.Settings, catalogue: Models, pins: Pins) -> Ledger:
+    """Return an empty ledger on the configured terms, with these pins. A keep-alive of no model on the list has no effect."""
     memory = settings.memory
-    keep = {catalogue.find(name).id: keep_s for name, keep_s in memory.keep_alive.items()}
+    keep = {model: keep_s for name, keep_s in memory.keep_alive.items() if (model := _meant(catalogue, name))}
     ledger = Ledger({RAM: Terms(memory.budget_bytes, memory.reserve_bytes)}, KeepAlive(memory.keep_alive_s, keep))
-    for name in memory.pinned:
-        ledger.step(Pinned(catalogue.find(name).id, is_pinned=True), time.monotonic())
+    for model in pins.models:
+        ledger.step(Pinned(model, is_pinned=True), time.monotonic())
     return ledger
+
+
+def pins_of(settings: config.Settings, catalogue: Models, file: Path) -> Pins:
+    """Return the pins of the config and of `file`; a name of no model on the list has no effect. Reads a small file."""
+    meant = (_meant(catalogue, name) for name in settings.memory.pinned)
+    return Pins(file, (model for model in meant if model is not None))
+
+
+def _meant(catalogue: Models, name: str) -> ModelId | None:
+    """Return the model that a setting names; None for one on no list: it may have been unregistered, and come back."""
+    with contextlib.suppress(ModelNotFound):
+        return catalogue.find(name).id
+    with contextlib.suppress(ValueError):
+        return ModelId.parse(name.lower())
+    return None
 
 
 async def serve(settings: config.Settings, catalogue: Catalogue) -> None:
@@ -149,38 +171,58 @@ class Daemon:
         first_life = Life(int(time.time()) * LIVES_PER_SECOND)
         self._cluster = Cluster(self._socket.parent, state_dir, self._settings.keeper)
         self._attendants = Attendants(first_life)
+        standby = Standby(is_wanted=self._settings.memory.standby > 0)
         self._supervisor = supervisor = Supervisor(
-            self._catalogue, self._cluster, self._attendants, self._settings.default_model
+            self._catalogue, self._cluster, self._attendants, standby, self._settings.default_model
         )
         self._wires = self._make_wires(supervisor)
         lifecycle = Lifecycle(Life(first_life + LIVES))
         post = self._wires.post
         supervisor.connect(post)
         headers = Headers(self._tasks)
-        supervisor.fleet = Fleet(lifecycle, self._catalogue, store, self._cluster, headers, post, supervisor)
+        machine = Machine()
+        read_ahead = ReadAhead(self._tasks, lambda: machine.room(()).available_bytes)
+        supervisor.fleet = Fleet(
+            lifecycle, self._catalogue, store, self._cluster, headers, read_ahead, post, supervisor
+        )
+        self._pins = pins_of(self._settings, self._catalogue, state_dir / PINS_NAME)
+        for fault in self._faults():
+            log.warning("check the settings", about=fault.about, problem=fault.what)
         self._gauge = Gauge(supervisor.model_pids, supervisor.measured, peaks.save)
         supervisor.steward = Steward(
-            ledger_of(self._settings, self._catalogue),
+            ledger_of(self._settings, self._catalogue, self._pins),
             self._catalogue,
             store,
             peaks,
             Foresight(headers, store, reordered_types(features())),
-            Machine().room,
+            machine.room,
             supervisor,
             self._gauge.wake,
         )
         supervisor.requests = Requests(self._settings, self._catalogue, post, supervisor, self._instance[:12])
         supervisor.pulls = Pulls(store, self._tasks, supervisor.pull_moved)
+        supervisor.custodian = Custodian(
+            catalogue=self._catalogue,
+            fleet=supervisor.fleet,
+            requests=supervisor.requests,
+            steward=supervisor.steward,
+            pins=self._pins,
+            tasks=self._tasks,
+            company=supervisor,
+        )
         supervisor.desk = Desk(
             catalogue=self._catalogue,
             fleet=supervisor.fleet,
             requests=supervisor.requests,
             steward=supervisor.steward,
+            custodian=supervisor.custodian,
             meter=Meter(self._known_processes),
             tasks=self._tasks,
             post=post,
             stop=self.stop,
             identity=self._identity,
+            default_model=supervisor.default_model,
+            faults=self._faults,
         )
         supervisor.registrar = Registrar(
             registry=self._catalogue,
@@ -190,6 +232,7 @@ class Daemon:
             tasks=self._tasks,
             discover=lambda: discovery.look(_places(self._settings)),
             ceiling_bytes=supervisor.steward.ceiling_bytes,
+            check_free=supervisor.custodian.check_free,
         )
         await self._take_stock(store)
         self._wires.start()
@@ -301,11 +344,20 @@ class Daemon:
         yield os.getpid(), "daemon", "inferd"
         yield from self._cluster.processes()
         yield from ((pid, kind, kind) for pid, kind in self._attendants.processes())
+        yield from ((pid, "standby", engine) for pid, engine in self._supervisor.standby_processes())
         now_s = time.monotonic()
         for schema in self._catalogue.schemas:
             view = self._supervisor.fleet.lifecycle.view(schema.id, now_s)
             if view.pid:
                 yield view.pid, "model", str(schema.id)
+
+    def _faults(self) -> list[Problem]:
+        """Return what is wrong with settings and files of the daemon's own."""
+        step = "correct models.json in the state directory, or `inferd unregister` the model"
+        rows = [Problem("registered models", one[:4096], step, broken=True) for one in self._catalogue.problems]
+        step = "correct pins.json in the state directory, or remove it"
+        pins = [Problem("pins", self._pins.problem, step, broken=True)] if self._pins.problem else []
+        return [*rows, *pins, *unknown_names(self._settings.memory, self._catalogue.find)]
 
     def _identity(self) -> DaemonReport:
         return DaemonReport(

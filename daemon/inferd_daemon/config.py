@@ -64,6 +64,8 @@ class Memory(_Section):
     """The same for single models, by name."""
     pinned: tuple[str, ...] = Field(default=(), strict=False)
     """Models that, once loaded, never leave for another's memory or for want of use."""
+    standby: Annotated[int, Field(ge=0, le=1)] = 1
+    """Processes without a model that have an engine's libraries imported, for the next load."""
 
 
 Port = Annotated[int, Field(ge=0, le=65_535)]

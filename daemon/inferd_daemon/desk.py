@@ -7,13 +7,14 @@ Runs in the loop; readings of processes are taken in a worker thread.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from inferd.errors import InferenceError
 from inferd.messages.events import (
     Error,
+    HealthReport,
     ModelList,
     PreflightReport,
     Pulled,
@@ -29,25 +30,35 @@ from inferd.messages.operations import (
     Discover,
     EstimateTokens,
     Generate,
+    Health,
+    Hold,
     ListModels,
     ListSchemas,
     ListUpgrades,
     Loopback,
+    Pin,
     Preflight,
     Pull,
     Register,
+    ReleaseHold,
     Remove,
+    RenewHold,
     Status,
     Stop,
     Tokenize,
     Unload,
+    Unpin,
     Unregister,
+    WarmUp,
     Why,
 )
-from inferd.messages.reports import App, DaemonReport, MemoryDecision, Model
+from inferd.messages.reports import App, DaemonReport, MemoryDecision, Model, Problem
 from inferd.messages.speech import Synthesize, SynthesizeStream, Transcribe, TranscribeStream
+from inferd_daemon import health
 from inferd_daemon.catalogue import ModelId
 from inferd_daemon.crossing import Order, Tell
+from inferd_daemon.defaults import WRITES
+from inferd_daemon.ledger import RAM
 from inferd_daemon.lifecycle import PullWanted, State, UnloadWanted, View
 from inferd_daemon.preflight import preflight
 from inferd_daemon.refusal import own_fault
@@ -58,6 +69,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from inferd_daemon.catalogue import Models, Schema
+    from inferd_daemon.custodian import Custodian
     from inferd_daemon.fleet import Fleet
     from inferd_daemon.ledger import Decision
     from inferd_daemon.requests import Requests
@@ -79,22 +91,31 @@ class Desk:
         fleet: Fleet,
         requests: Requests,
         steward: Steward,
+        custodian: Custodian,
         meter: Meter,
         tasks: asyncio.TaskGroup,
         post: Callable[[Sequence[Order]], None],
         stop: Callable[[float], None],
         identity: Callable[[], DaemonReport],
+        default_model: Callable[[str], str],
+        faults: Callable[[], Iterable[Problem]],
     ) -> None:
-        """`stop(grace_s)`: begin to end the daemon. `identity()`: a report with everything but rows."""
+        """`stop(grace_s)`: begin to end the daemon. `identity()`: a report with everything but rows.
+
+        `default_model()`: of requests that name none. `faults()`: what is wrong with settings and files.
+        """
         self._catalogue = catalogue
         self._fleet = fleet
         self._requests = requests
         self._steward = steward
+        self._custodian = custodian
         self._meter = meter
         self._tasks = tasks
         self._post = post
         self._stop = stop
         self._identity = identity
+        self._default_model = default_model
+        self._faults = faults
 
     def answer(self, work: Work) -> None:
         """Serve one request."""
@@ -102,15 +123,17 @@ class Desk:
             case ListModels():
                 self._later(work, self._list)
             case Status():
-                self._later(work, self._report)
+                self._later(work, self._status)
             case Pull(name):
                 self._begin(work, name, PullWanted)
             case Unload(name):
-                self._begin(work, name, UnloadWanted)
+                self._unload(work, name)
             case Why(name):
                 self._explain(work, name)
             case Preflight(name, context_tokens):
                 self._foresee(work, name, context_tokens)
+            case Health():
+                self._later(work, self._health)
             case Stop(grace_ms):
                 self._requests.conclude(work.stream, Stopping())
                 self._stop(grace_ms / 1000)
@@ -120,6 +143,8 @@ class Desk:
                 raise AssertionError("an actor serves this")
             case ListSchemas() | Register() | Unregister() | Remove() | Discover() | ListUpgrades():
                 raise AssertionError("the registrar serves this")
+            case Hold() | RenewHold() | ReleaseHold() | WarmUp() | Pin() | Unpin():
+                raise AssertionError("the custodian serves this")
             case _:
                 assert_never(work.operation)
 
@@ -127,6 +152,8 @@ class Desk:
         async def run() -> None:
             try:
                 event = await make()
+            except InferenceError as refused:
+                event = as_event(refused)
             except Exception as bug:  # noqa: BLE001 - in a task of the root group it would end the daemon
                 report(bug, work.request.op)
                 event = own_fault(bug)
@@ -146,11 +173,24 @@ class Desk:
         await self._meter.refresh()
         return ModelList(self._rows())
 
-    async def _report(self) -> StatusReport:
+    async def _status(self) -> StatusReport:
+        return StatusReport(await self._report())
+
+    async def _report(self) -> DaemonReport:
         await self._meter.refresh()
         identity = self._identity()
         apps = tuple(App(app.key.name, app.key.uid, app.peer.pid, app.inflight) for app in self._requests.apps.values())
-        return StatusReport(replace(identity, models=self._rows(), apps=apps, processes=self._meter.rows))
+        return replace(identity, models=self._rows(), apps=apps, processes=self._meter.rows)
+
+    async def _health(self) -> HealthReport:
+        report = await self._report()
+        self._steward.ticked(time.monotonic(), look=True)
+        accounts = self._steward.ledger.accounts
+        available_bytes = accounts.rooms[RAM].available_bytes
+        room = health.Room(accounts.held_bytes(RAM), accounts.limit_bytes(RAM), available_bytes)
+        return HealthReport(
+            health.health(report, self._default_model(WRITES), room, self._catalogue.find, self._faults())
+        )
 
     def _rows(self) -> tuple[Model, ...]:
         return tuple(self.row(schema) for schema in self._catalogue.schemas)
@@ -160,6 +200,7 @@ class Desk:
         now_s = time.monotonic()
         view, line = self._fleet.lifecycle.view(schema.id, now_s), self._requests.scheduler.view(schema.id)
         capacity = view.capacity
+        is_pinned, held_s = self._custodian.keeping(schema.id, now_s)
         return Model(
             id=str(schema.id),
             name=schema.name,
@@ -180,6 +221,9 @@ class Desk:
             reason=view.reason,
             retry_after_s=view.retry_after_s,
             idle_s=self._steward.idle_s(schema.id, now_s),
+            load_phases=dict(view.phases),
+            pinned=is_pinned,
+            held_s=held_s,
         )
 
     def _explain(self, work: Work, name: str) -> None:
@@ -202,6 +246,14 @@ class Desk:
         self._later(work, make)
 
     # --- pulls and unloads
+
+    def _unload(self, work: Work, name: str) -> None:
+        try:
+            self._custodian.check_free(self._catalogue.find(name).id)
+        except InferenceError as refused:
+            self._requests.conclude(work.stream, as_event(refused))
+        else:
+            self._begin(work, name, UnloadWanted)
 
     def _begin(self, work: Work, name: str, wanted: type[PullWanted | UnloadWanted]) -> None:
         schema = self._known(work, name)

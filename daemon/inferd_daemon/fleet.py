@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, assert_never
+from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
 import structlog
 
@@ -23,14 +24,15 @@ from inferd_daemon.catalogue import ModelId
 from inferd_daemon.crossing import Expect, Fence, Order, Serve, ToActor
 from inferd_daemon.headers import HEADED
 from inferd_daemon.ids import Life
+from inferd_daemon.inbox import Inbox
 from inferd_daemon.lifecycle import State
-from inferd_daemon.telemetry import survived
 
 if TYPE_CHECKING:
     from inferd.messages.events import Error
     from inferd_daemon.catalogue import Models, Schema
     from inferd_daemon.cluster import Cluster
     from inferd_daemon.headers import Answer, Headers
+    from inferd_daemon.read_ahead import ReadAhead
     from inferd_daemon.store.shelf import Store
 
 log = structlog.get_logger()
@@ -44,6 +46,9 @@ class Audience(Protocol):
 
     def load_moved(self, model: ModelId, progress: float, phase: str, now_s: float) -> None:
         """A load moved."""
+
+    def failed(self, model: ModelId, what: str, then: str, now_s: float) -> None:
+        """A load of this model came to nothing, or its process did; `then`: what comes next."""
 
     def waiters_failed(self, model: ModelId, error: Error, now_s: float) -> None:
         """Whoever waits for this model waits in vain."""
@@ -60,6 +65,9 @@ class Audience(Protocol):
     def release(self, model: ModelId, now_s: float) -> None:
         """A model holds no memory any more, and waits for none."""
 
+    def took_standby(self, life: Life, now_s: float) -> None:
+        """A process that had no model has one."""
+
     def header_read(self, life: Life, path: Path, answer: Answer) -> None:
         """It is known what a file says that a life is to load: pass it on to `Fleet.header_read`."""
 
@@ -74,6 +82,7 @@ class Fleet:
         store: Store,
         cluster: Cluster,
         headers: Headers,
+        read_ahead: ReadAhead,
         post: Callable[[Sequence[Order]], None],
         audience: Audience,
     ) -> None:
@@ -82,24 +91,14 @@ class Fleet:
         self._store = store
         self._cluster = cluster
         self._headers = headers
+        self._read_ahead = read_ahead
         self._post = post
         self._audience = audience
-        self._inbox: deque[life_of.Event] = deque()
-        self._is_stepping = False
+        self._inbox = Inbox(lifecycle.step, self._carry_out)
 
     def step(self, event: life_of.Event, now_s: float) -> None:
         """Have `lifecycle` decide on an event and carry out the commands; events that come of that follow after."""
-        self._inbox.append(event)
-        if self._is_stepping:
-            return
-        self._is_stepping = True
-        try:
-            while self._inbox:
-                for command in self.lifecycle.step(self._inbox.popleft(), now_s):
-                    with survived(type(command).__name__):  # the commands behind it are about other requests, too
-                        self._carry_out(command, now_s)
-        finally:
-            self._is_stepping = False
+        self._inbox.put(event, now_s=now_s)
 
     def give_up(self, life: Life, reason: str, now_s: float) -> None:
         """End a process that cannot be spoken to, and its streams at once; it is killed until it is known to be gone."""
@@ -153,10 +152,14 @@ class Fleet:
                 self._audience.release(model, now_s)
             case life_of.Spawn(model, life):
                 log.info("spawning", model=str(model), life=life)
-                self._look_ahead(model)
+                self._look_ahead(model, life)
                 self._post(spawn_orders(self._cluster, life, "model", str(model)))
+            case life_of.Take(model, life):
+                log.info("taking the standby", model=str(model), life=life)
+                self._post([ToActor(KEEPER, actors.Assign(life, str(model)))])
+                self._audience.took_standby(life, now_s)
             case life_of.OrderLoad(life):
-                self._order_load(life)
+                self._order_load(life, now_s)
             case life_of.OrderLeave(life, grace_s):
                 self._post([ToActor(life, actors.Leave(grace_s))])
             case life_of.OrderKill(life):
@@ -167,6 +170,8 @@ class Fleet:
                 self._announce(view, now_s)
             case life_of.ShowProgress(model, progress, phase):
                 self._audience.load_moved(model, progress, phase, now_s)
+            case life_of.NoteFailure(model, what, then):
+                self._audience.failed(model, what, then, now_s)
             case life_of.FailWaiters(model, error):
                 log.warning("failed", model=str(model), code=error.code, reason=error.message)
                 self._audience.waiters_failed(model, error, now_s)
@@ -178,7 +183,7 @@ class Fleet:
         self._post([Serve(str(view.model), view.life if view.state is State.READY else 0)])
         self._audience.announced(view, now_s)
 
-    def _order_load(self, life: Life) -> None:
+    def _order_load(self, life: Life, now_s: float) -> None:
         model = self.lifecycle.model_of(life)
         if model is None:
             return
@@ -186,10 +191,10 @@ class Fleet:
         try:
             path = self._store.path(schema)
         except LoadFailed as failed:
-            self._inbox.append(life_of.LoadFailed(life, "file_missing", failed.message))
+            self.step(life_of.LoadFailed(life, "file_missing", failed.message), now_s)
             return
         except OSError as failed:
-            self._inbox.append(life_of.LoadFailed(life, "engine", f"its file cannot be looked at: {failed}"))
+            self.step(life_of.LoadFailed(life, "engine", f"its file cannot be looked at: {failed}"), now_s)
             return
         if path is not None and schema.engine in HEADED:
             self._headers.ask(path, partial(self._audience.header_read, life, path))
@@ -211,15 +216,38 @@ class Fleet:
         load = actors.Load(str(schema.id), schema.engine, str(path or ""), dict(schema.engine_options))
         self._post([ToActor(life, load)])
 
-    def _look_ahead(self, model: ModelId) -> None:
-        """Have the file's header read while the process starts; what is wrong is said when the load is ordered."""
+    def _look_ahead(self, model: ModelId, life: Life) -> None:
+        """Have the file read while the process starts, its header too; what is wrong is said when the load is ordered."""
         schema = self._catalogue.of(model)
-        with suppress(LoadFailed, OSError):
-            path = self._store.path(schema)
-            if path is not None and schema.engine in HEADED:
+        path = self._path(schema)
+        if path is not None:
+            self._read_ahead.begin(path, lambda: self.lifecycle.model_of(life) == model)
+            if schema.engine in HEADED:
                 self._headers.ask(path, lambda _answer: None)
 
+    def know_headers(self, engine: str, go_on: Callable[[], bool]) -> None:
+        """Have the headers of stored models read that no load has needed yet, one after the other while `go_on()`."""
+        schemas = (schema for schema in self._catalogue.schemas if schema.engine == engine and engine in HEADED)
+        paths = deque(islice((path for schema in schemas if (path := self._path(schema))), AHEAD))
 
+        def next_one(_answer: Answer | None = None) -> None:
+            if paths and go_on():
+                self._headers.ask(paths.popleft(), next_one)
+
+        next_one()
+
+    def _path(self, schema: Schema) -> Path | None:
+        """Return where a model's file is; None: there is none, or it cannot be looked at."""
+        with suppress(LoadFailed, OSError):
+            return self._store.path(schema)
+        return None
+
+
+MAX_PHASES: Final = 16
+PHASE_CHARS: Final = 40
+"""Of a load that are told of: a process that is hostile does not fill everybody's lists."""
+AHEAD: Final = 16
+"""Headers that are read before anybody needs them, a tenth of a second each."""
 KEEPER = Life(0)
 """Address of the keeper among lives."""
 
@@ -247,6 +275,7 @@ def _event_of(life: Life, message: object) -> life_of.Event | None:
                 context_tokens=message.context_tokens,
                 memory_bytes=message.memory_bytes,
                 load_s=message.load_s,
+                phases={name[:PHASE_CHARS]: took_s for name, took_s in islice(message.phases.items(), MAX_PHASES)},
             )
         case actors.LoadFailed():
             return life_of.LoadFailed(life, message.cause, message.message)

@@ -7,21 +7,21 @@ Covers: asking for the header, predicting from it. Does not cover the prediction
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferd.errors import LoadFailed
 from inferd_actors.engines.llama_cpp.prediction import predict
-from inferd_actors.headers.header import Header
 from inferd_daemon.headers import HEADED, Answer, Headers
 
 if TYPE_CHECKING:
     from inferd_daemon.catalogue import Schema
     from inferd_daemon.store.shelf import Store
 
-OnForeseen = Callable[[int | None], None]
-"""In the loop; None: nothing is known."""
+Foreseen = int | LoadFailed | None
+"""Bytes of a life at its peak; why its load would fail; None: nothing is known."""
+OnForeseen = Callable[[Foreseen], None]
+"""In the loop."""
 
 
 class Foresight:
@@ -33,21 +33,26 @@ class Foresight:
         self._reordered = reordered
 
     def ask(self, schema: Schema, then: OnForeseen) -> None:
-        """Have `then` told the bytes of a life of this model at its peak: at once, or when its file's header has been read."""
+        """Have `then` told what a load of this model comes to: at once, or when its file's header has been read."""
         path = self._path(schema)
-        if path is None:
-            then(None)
+        if isinstance(path, Path):
+            self._headers.ask(path, lambda answer: then(self._foreseen(schema, answer)))
         else:
-            self._headers.ask(path, lambda answer: then(self._peak_bytes(schema, answer)))
+            then(path)
 
-    def _path(self, schema: Schema) -> Path | None:
-        with suppress(LoadFailed, OSError):
+    def _path(self, schema: Schema) -> Path | LoadFailed | None:
+        try:
             return self._store.path(schema) if schema.engine in HEADED else None
-        return None
+        except LoadFailed as failed:
+            return LoadFailed(failed.message, details={"cause": "file_missing"})
+        except OSError as failed:
+            return LoadFailed(f"its file cannot be looked at: {failed}", details={"cause": "engine"})
 
-    def _peak_bytes(self, schema: Schema, answer: Answer) -> int | None:
-        """Return the prediction; None for a corrupt file or a wrong setting: the load says what is wrong."""
-        with suppress(LoadFailed):
-            if isinstance(answer, Header):
-                return predict(answer, schema.engine_options, reordered=self._reordered).peak_bytes
-        return None
+    def _foreseen(self, schema: Schema, answer: Answer) -> int | LoadFailed:
+        """Return the prediction, or what is wrong with the file or with a setting."""
+        if isinstance(answer, LoadFailed):
+            return answer
+        try:
+            return predict(answer, schema.engine_options, reordered=self._reordered).peak_bytes
+        except LoadFailed as failed:
+            return failed

@@ -194,7 +194,7 @@ class Keeper:
             case messages.ActorWelcome():
                 self._welcomed = True
                 self._step(Welcomed())
-            case messages.Spawn() | messages.Kill() | messages.Shutdown():
+            case messages.Spawn() | messages.Assign() | messages.Kill() | messages.Shutdown():
                 self._step(message)
             case messages.AskStats():
                 counters = {"lives": float(len(self._lives)), "ray_calls": float(self._head.calls)}

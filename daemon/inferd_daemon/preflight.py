@@ -6,7 +6,6 @@ the loop.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
@@ -17,7 +16,7 @@ from inferd_daemon.ledger.verdict import Fits, FitsAfter, Squeezed, TooLarge, Ve
 
 if TYPE_CHECKING:
     from inferd_daemon.catalogue import Schema
-    from inferd_daemon.steward import Basis, Steward
+    from inferd_daemon.steward import Steward
 
 Word = Literal["fits", "fits_after_eviction", "waits", "squeezed", "too_large"]
 WORDS: Final[dict[type[Verdict], Word]] = {
@@ -30,16 +29,12 @@ WORDS: Final[dict[type[Verdict], Word]] = {
 
 
 async def preflight(steward: Steward, schema: Schema, context_tokens: int | None, *, weights_ready: bool) -> Preflight:
-    """Return the report; waits for the file's header if nothing was learned yet."""
+    """Return the report; waits for the file's header if nothing was learned yet.
+
+    Raises LoadFailed: the file is corrupt, or a setting is wrong.
+    """
     options = {**schema.engine_options, **({"context_tokens": context_tokens} if context_tokens else {})}
-    known: asyncio.Future[tuple[int, Basis]] = asyncio.get_running_loop().create_future()
-
-    def foreseen(need_bytes: int, basis: Basis) -> None:
-        if not known.done():
-            known.set_result((need_bytes, basis))
-
-    steward.foresee(replace(schema, engine_options=options), foreseen)
-    need_bytes, basis = await known
+    need_bytes, basis = await steward.foresee(replace(schema, engine_options=options))
     now_s = time.monotonic()
     steward.ticked(now_s, look=True)
     accounts = steward.ledger.accounts

@@ -60,15 +60,20 @@ class Registrar:
         tasks: asyncio.TaskGroup,
         discover: Callable[[], Discovered],
         ceiling_bytes: Callable[[], int],
+        check_free: Callable[[ModelId], None],
     ) -> None:
-        """`discover()`: look around the machine; blocks for seconds at most. `ceiling_bytes()`: memory that models may have."""
+        """`discover()`: look around the machine; blocks for seconds at most. `ceiling_bytes()`: memory that models may have.
+
+        `check_free(model)` raises ResourceBlocked for one that a hold keeps in memory.
+        """
         self._registry = registry
         self._fleet = fleet
         self._requests = requests
         self._tasks = tasks
         self._discover = discover
         self._ceiling_bytes = ceiling_bytes
-        self._removals = Removals(registry, fleet, requests, store, tasks)
+        self._check_free = check_free
+        self._removals = Removals(registry, fleet, requests, store, tasks, check_free)
         self._writing = asyncio.Lock()
         """Two changes of the file must not be made of the same rows before."""
 
@@ -147,6 +152,8 @@ class Registrar:
             if self._registry.row_of(key) is None:
                 raise self._not_registered(key)
             restored = self._registry.is_below(key)
+            if not restored:
+                self._check_free(self._registry.find(key).id)
             await self._write(key, None)
         work.about = self._registry.leaving(key)
         if work.about is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from inferd import wire
@@ -32,13 +33,21 @@ class Removals:
     """Removals that were asked for and wait for the end of a process."""
 
     def __init__(
-        self, registry: Registry, fleet: Fleet, requests: Requests, store: Store, tasks: asyncio.TaskGroup
+        self,
+        registry: Registry,
+        fleet: Fleet,
+        requests: Requests,
+        store: Store,
+        tasks: asyncio.TaskGroup,
+        check_free: Callable[[ModelId], None],
     ) -> None:
+        """`check_free(model)` raises ResourceBlocked for one that a hold keeps in memory."""
         self._registry = registry
         self._fleet = fleet
         self._requests = requests
         self._store = store
         self._tasks = tasks
+        self._check_free = check_free
         self._waiting: dict[ModelId, Schema] = {}
 
     def begin(self, work: Work, schema: Schema) -> None:
@@ -50,6 +59,7 @@ class Removals:
         if self._fleet.lifecycle.view(schema.id, now_s).state is State.PULLING:
             text = f"{schema.id} is being fetched: remove it when that has ended"
             raise ResourceBlocked(text, details={"model": str(schema.id), "cause": "pulling"})
+        self._check_free(schema.id)
         work.about = schema.id
         self._waiting[schema.id] = schema
         self.drain(schema, now_s)

@@ -70,20 +70,26 @@ class Company(Protocol):
     def emptied(self, model: ModelId, now_s: float) -> None:
         """Nothing runs on this model any more."""
 
-    def served(self, life: Life, now_s: float) -> None:
-        """This life completed a request."""
+    def served(self, life: Life, first_s: float | None, now_s: float) -> None:
+        """This life completed a request, whose first piece came so long after it was given to it."""
 
     def hung(self, life: Life, reason: str, now_s: float) -> None:
         """This life did not do what it was told."""
 
-    def used(self, model: ModelId, now_s: float) -> None:
-        """A request was given to this model."""
+    def used(self, model: ModelId, life: Life, now_s: float) -> None:
+        """A request was given to this life of a model."""
 
     def rested(self, model: ModelId, now_s: float) -> None:
         """Nothing runs on this model that is ready, and nothing waits for it."""
 
     def unwanted(self, model: ModelId, now_s: float) -> None:
-        """Nobody waits for this model any more."""
+        """No request waits for this model any more."""
+
+    def withdrawn(self, work: Work) -> None:
+        """A request that the daemon answers itself was ended before it was."""
+
+    def kept(self, model: ModelId, keep_s: float | None, now_s: float) -> None:
+        """A request has used this model, which is to stay for so long; None: as configured."""
 
     def default_model(self, op: str) -> str:
         """Return the model of requests that name none, by their operation's wire name."""
@@ -159,11 +165,7 @@ class Requests:
     def _schema_for(self, operation: Operation, request: Request) -> Schema | None:
         if type(operation) not in FOR_MODELS | FOR_VOCABULARIES:
             return None
-        schema = self._catalogue.find(request.model or self._company.default_model(request.op))
-        if not schema.is_served:
-            text = f"{schema.id} needs the engine {schema.engine}, which this version of inferd does not have"
-            raise UnsupportedMode(text, details={"model": str(schema.id), "engine": schema.engine})
-        return schema
+        return served(self._catalogue.find(request.model or self._company.default_model(request.op)))
 
     def _file_for(self, operation: Operation, schema: Schema | None, now_s: float) -> ModelFile | None:
         if schema is None or type(operation) not in FOR_VOCABULARIES:
@@ -187,6 +189,7 @@ class Requests:
             size_bytes=fact.size_bytes,
             least_tokens=admission.least_tokens(operation) if isinstance(operation, Generate) else 0,
             context_tokens=self._company.context_tokens(schema, now_s) if schema and counted else 0,
+            has_wish=request.keep_alive_s is not None,
         )
 
     def _refused(self, app: AppState, arrival: admission.Arrival, now_s: float) -> Error | None:
@@ -279,15 +282,16 @@ class Requests:
             file=work.file,
         )
         self._post([Dispatch(stream, service.life, submit)])
-        self._company.used(work.model, now_s)
+        self._company.used(work.model, service.life, now_s)
 
     def _placed(self, stream: int, position: int, now_s: float) -> None:
         work = self.work.get(stream)
         if work is not None:
             work.position = position
-        self._show(stream, Queued(position), now_s)
+        self.show(stream, Queued(position), now_s)
 
-    def _show(self, stream: int, event: Queued | Loading, now_s: float) -> None:
+    def show(self, stream: int, event: Queued | Loading, now_s: float) -> None:
+        """Tell a request that it moved."""
         work = self.work.get(stream)
         if work is not None:
             work.progressed_s = now_s
@@ -320,7 +324,7 @@ class Requests:
     def load_moved(self, model: ModelId, progress: float, phase: str, now_s: float) -> None:
         """Show a load's progress to those who wait for it."""
         for work in self.work.waiting_for(model):
-            self._show(work.stream, Loading(str(model), progress, phase), now_s)
+            self.show(work.stream, Loading(str(model), progress, phase), now_s)
 
     def waiters_failed(self, model: ModelId, error: Error, now_s: float) -> None:
         """End everything that waits for a model."""
@@ -344,7 +348,9 @@ class Requests:
         if work is None:
             return
         if fact.facts.code == "done":
-            self._company.served(Life(work.life), now_s)
+            self._company.served(Life(work.life), fact.facts.first_event_s, now_s)
+        if work.model is not None:
+            self._company.kept(work.model, work.request.keep_alive_s, now_s)
         self._schedule(scheduler.Ended(StreamNo(fact.stream), _cost_tokens(fact.facts)), now_s)
 
     def end(self, work: Work, reason: Ending, now_s: float) -> None:
@@ -353,7 +359,9 @@ class Requests:
             event = _expired(work, now_s) if reason == "deadline" else Cancelled(reason)
             self.conclude(work.stream, event)
             self._schedule(scheduler.Withdrawn(StreamNo(work.stream)), now_s)
-            if work.model is not None and not self.work.waiting(work.model).count:
+            if work.model is None:
+                self._company.withdrawn(work)
+            elif not self.work.waiting(work.model).count:
                 self._company.unwanted(work.model, now_s)
         elif work.ending is None:
             work.ending = reason
@@ -458,6 +466,14 @@ class Requests:
         if len(self.work):
             self._is_idle = asyncio.Event()
             await self._is_idle.wait()
+
+
+def served(schema: Schema) -> Schema:
+    """Return the schema of a model that this version can load. Raises UnsupportedMode."""
+    if schema.is_served:
+        return schema
+    text = f"{schema.id} needs the engine {schema.engine}, which this version of inferd does not have"
+    raise UnsupportedMode(text, details={"model": str(schema.id), "engine": schema.engine})
 
 
 def as_event(error: InferenceError) -> Error:

@@ -8,13 +8,13 @@ keys. Does not cover what a row may say (`catalogue.rows`). Blocks for a small f
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from inferd.errors import InvalidRequest
+from inferd_daemon import whole_file
 
 NAME: Final = "models.json"
 
@@ -70,22 +70,7 @@ def write(path: Path, rows: Rows) -> None:
     if len(data) > MAX_BYTES:
         message = f"the registered models would take {len(data):,} bytes, {MAX_BYTES:,} are allowed: unregister some"
         raise InvalidRequest(message, details={"field": "schema", "found": len(data), "limit": MAX_BYTES})
-    part = path.with_name(f"{NAME}.part")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as target:
-        target.write(data)
-        target.flush()
-        os.fsync(handle)
-    part.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    whole_file.write(path, data)
 
 
 def _wrong(path: Path, problem: str) -> InvalidRequest:

@@ -7,25 +7,30 @@ a file's size and at the machine's memory, a tenth of a millisecond.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, Protocol, assert_never
 
 import structlog
 
-from inferd.errors import ResourceBlocked
+from inferd.errors import LoadFailed, ResourceBlocked
+from inferd_actors.loading import CAUSES
 from inferd_daemon import ledger, lifecycle
+from inferd_daemon.catalogue import STANDBY, ModelId
+from inferd_daemon.inbox import Inbox
 from inferd_daemon.lifecycle import State
 from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
-from inferd_daemon.refusal import refusal
-from inferd_daemon.telemetry import survived
+from inferd_daemon.refusal import own_fault, refusal
+from inferd_daemon.scheduler.line import RANKS
+from inferd_daemon.telemetry import report
 
 if TYPE_CHECKING:
-    from inferd_daemon.catalogue import ModelId, Models, Schema
-    from inferd_daemon.foresight import Foresight
+    from inferd.messages.events import Error
+    from inferd_daemon.catalogue import Models, Schema
+    from inferd_daemon.foresight import Foreseen, Foresight
     from inferd_daemon.store.shelf import Store
 
 log = structlog.get_logger()
@@ -49,8 +54,23 @@ class Surroundings(Protocol):
     def model_pids(self) -> Mapping[ModelId, int]:
         """Return the models that have a process, and which."""
 
-    def foreseen(self, model: ModelId, shape: Shape, peak_bytes: int | None) -> None:
-        """It is known what a load will take, or that nothing tells: pass it on to `Steward.foreseen`."""
+    def reserved(self, model: ModelId, now_s: float) -> None:
+        """A load has its memory: it may begin."""
+
+    def end_standby(self, reason: str, now_s: float) -> None:
+        """The memory of the process that stands by is wanted back."""
+
+    def foreseen(self, model: ModelId, shape: Shape, known: Foreseen) -> None:
+        """It is known what a load will come to, or that nothing tells: pass it on to `Steward.foreseen`."""
+
+    def hold_granted(self, hold: ledger.HoldNo) -> None:
+        """A hold has its memory: its models may load."""
+
+    def hold_refused(self, hold: ledger.HoldNo, error: Error) -> None:
+        """A hold cannot be had."""
+
+    def hold_delayed(self, hold: ledger.HoldNo, text: str, now_s: float) -> None:
+        """A hold waits, for what `text` says."""
 
 
 @dataclass(slots=True)
@@ -90,29 +110,46 @@ class Steward:
         self._surroundings = surroundings
         self._wake = wake
         self._lives: dict[ModelId, _Life] = {}
-        self._inbox: deque[ledger.Event] = deque()
-        self._is_stepping = False
+        self._inbox = Inbox(books.step, self._carry_out)
 
     # --- what happens
 
     def reserve(self, model: ModelId, now_s: float) -> None:
-        """Find memory for a load; answered through `lifecycle`."""
-        schema = self._catalogue.of(model)
-        shape = self._shape(schema)
-        learned = self._peaks.of(shape)
-        if learned is not None:
-            self._ask(model, shape, learned, now_s)
-            return
-        self._asked[model] = shape
-        self._foresight.ask(schema, partial(self._surroundings.foreseen, model, shape))
+        """Find memory for a load; answered through `lifecycle`, whatever happens."""
+        with self._answered(model, now_s):
+            schema = self._catalogue.of(model)
+            shape = self._shape(schema)
+            learned = self._peaks.of(shape)
+            if learned is not None:
+                self._ask(model, shape, learned, now_s)
+                return
+            self._asked[model] = shape
+            self._foresight.ask(schema, partial(self._surroundings.foreseen, model, shape))
 
-    def foreseen(self, model: ModelId, shape: Shape, peak_bytes: int | None, now_s: float) -> None:
-        """Go on with a load whose need is known now, or as good as nothing tells; nothing if it was given up meanwhile."""
+    def foreseen(self, model: ModelId, shape: Shape, known: Foreseen, now_s: float) -> None:
+        """Go on with a load whose need is known now, or as good as nothing tells; nothing if it was given up meanwhile.
+
+        A load that is known to fail fails here: nobody leaves for it, and no process begins.
+        """
         if self._asked.get(model) is not shape:
             return
         del self._asked[model]
-        expected_bytes, _ = self._expected(self._catalogue.of(model), peak_bytes)
-        self._ask(model, shape, Peak(expected_bytes, FIRST_LOAD_S), now_s)
+        with self._answered(model, now_s):
+            if isinstance(known, LoadFailed):
+                cause = CAUSES.get(known.details.get("cause"), "engine")
+                self._surroundings.life_step(lifecycle.LoadRefused(model, cause, known.message), now_s)
+                return
+            expected_bytes, _ = self._expected(self._catalogue.of(model), known)
+            self._ask(model, shape, Peak(expected_bytes, FIRST_LOAD_S), now_s)
+
+    @contextmanager
+    def _answered(self, model: ModelId, now_s: float) -> Iterator[None]:
+        """Refuse a load in whose favour a bug in the block keeps us from deciding: it would wait for ever."""
+        try:
+            yield
+        except Exception as bug:  # noqa: BLE001 - a bug may be anything
+            report(bug, "a reservation")
+            self._surroundings.life_step(lifecycle.MemoryRefused(model, own_fault(bug)), now_s)
 
     def _ask(self, model: ModelId, shape: Shape, need: Peak, now_s: float) -> None:
         self._lives[model] = _Life(shape, need.load_s)
@@ -120,12 +157,10 @@ class Steward:
         self._step(ledger.Asked(model, need.peak_bytes, app, rank, need.load_s), now_s, look=True)
 
     def joined(self, model: ModelId, now_s: float) -> None:
-        """Somebody else wants it; while its load waits for memory, the most urgent class counts."""
+        """Somebody else wants it: tell the ledger, if its load waits for memory there."""
         waiting = self.ledger.accounts.waiting.get(model)
-        if waiting is None:
-            return
-        app, rank = self._surroundings.asker(model)
-        if rank < waiting.rank:
+        if waiting is not None:
+            app, rank = self._surroundings.asker(model)
             self._step(ledger.Asked(model, waiting.need_bytes, app, rank, waiting.load_s), now_s, look=True)
 
     def release(self, model: ModelId, now_s: float) -> None:
@@ -139,16 +174,52 @@ class Steward:
     def announced(self, view: lifecycle.View, now_s: float) -> None:
         """Take note of a model's new state."""
         if view.state is State.READY and view.capacity is not None:
-            self._loaded(view.model, view.capacity.load_s, now_s)
+            self._loaded(view, view.capacity.load_s, now_s)
         elif view.state is not State.LOADING and view.life:
             self._step(ledger.Left(view.model), now_s)
 
-    def _loaded(self, model: ModelId, load_s: float, now_s: float) -> None:
+    def failed(self, model: ModelId, what: str, then: str, now_s: float) -> None:
+        """Remember that its load came to nothing, or its process did."""
+        log.warning("failed", model=str(model), what=what, then=then)
+        self._step(ledger.Failed(model, what, then), now_s)
+
+    def _loaded(self, view: lifecycle.View, load_s: float, now_s: float) -> None:
         self._wake()  # it may have looked between the grant and the process, and found nobody
-        life = self._lives.get(model)
+        life = self._lives.get(view.model)
         if life is not None and life.loaded_s == ledger.NEVER_S:
             life.load_s, life.loaded_s = load_s, now_s
-        self._step(ledger.Loaded(model, load_s), now_s)
+        self._step(ledger.Loaded(view.model, load_s, view.phases), now_s)
+
+    # --- holds, pins and wishes
+
+    async def needs(self, models: Sequence[ModelId]) -> dict[ModelId, ledger.Need]:
+        """Return what loads of these would take; waits for their files' headers. Raises LoadFailed: one of them would fail."""
+        return {model: await self._need(self._catalogue.of(model)) for model in models}
+
+    async def _need(self, schema: Schema) -> ledger.Need:
+        learned = self._peaks.of(self._shape(schema))
+        if learned is not None:
+            return ledger.Need(learned.peak_bytes, learned.load_s)
+        expected_bytes, _ = await self.foresee(schema)
+        return ledger.Need(expected_bytes, FIRST_LOAD_S)
+
+    def hold(
+        self, hold: ledger.HoldNo, needs: Mapping[ModelId, ledger.Need], app: str, rank: int, now_s: float
+    ) -> None:
+        """Reserve memory for these models together; answered by `hold_granted` or `hold_refused`."""
+        self._step(ledger.HoldAsked(hold, needs, app, rank), now_s, look=True)
+
+    def let_go(self, hold: ledger.HoldNo, now_s: float) -> None:
+        """A hold is over, or wanted no more."""
+        self._step(ledger.HoldEnded(hold), now_s, look=bool(self.ledger.accounts.waiting))
+
+    def pin(self, model: ModelId, now_s: float, *, is_pinned: bool) -> None:
+        """Have a model never leave by the ledger's decision, or let it."""
+        self._step(ledger.Pinned(model, is_pinned=is_pinned), now_s)
+
+    def keep(self, model: ModelId, keep_s: float | None, now_s: float) -> None:
+        """Somebody wants it to stay for so long from now; None: as configured."""
+        self._step(ledger.Kept(model, keep_s), now_s)
 
     def used(self, model: ModelId, now_s: float) -> None:
         """A request was given to it."""
@@ -188,16 +259,40 @@ class Steward:
         """Return how much memory models may have at the best of times. Reads a file or two of the system."""
         return self.ledger.accounts.terms[ledger.RAM].ceiling_bytes(self._room(()))
 
+    # --- the process without a model
+
+    def stand_by(self, now_s: float) -> bool:
+        """Reserve what a process takes that has an engine's libraries and no model; False: somebody would have to leave."""
+        self._step(ledger.Ticked(), now_s, look=True)
+        if STANDBY in self.ledger.accounts.holdings or not self.ledger.has_spare(ledger.PROCESS_BYTES):
+            return False
+        self._step(ledger.Asked(STANDBY, ledger.PROCESS_BYTES, "", RANKS["background"], 0.0), now_s)
+        self._step(ledger.Loaded(STANDBY, 0.0), now_s)
+        self._step(ledger.Rested(STANDBY), now_s)
+        return True
+
+    def standby_gone(self, now_s: float) -> None:
+        """That process is gone, or has become a model's."""
+        self._step(ledger.Released(STANDBY), now_s, look=True)
+
     # --- what a load needs
 
-    def foresee(self, schema: Schema, then: Callable[[int, Basis], None]) -> None:
-        """Have `then` told what a load of this schema would need, and how that is known: at once, or when its file was read."""
+    async def foresee(self, schema: Schema) -> tuple[int, Basis]:
+        """Return what a load of this schema would need, and how that is known; waits for its file's header.
+
+        Raises LoadFailed: the file is corrupt, or a setting is wrong.
+        """
         learned = self._peaks.of(self._shape(schema))
         if learned is not None:
-            then(learned.peak_bytes, "learned")
-            return
-
-        self._foresight.ask(schema, lambda peak_bytes: then(*self._expected(schema, peak_bytes)))
+            return learned.peak_bytes, "learned"
+        told: asyncio.Future[Foreseen] = asyncio.get_running_loop().create_future()
+        self._foresight.ask(schema, lambda known: None if told.done() else told.set_result(known))
+        known = await told
+        if not isinstance(known, LoadFailed):
+            return self._expected(schema, known)
+        if known.details.get("cause") == "file_missing":  # it is to be fetched first: the guess is all there is
+            return self._expected(schema, None)
+        raise known
 
     def _expected(self, schema: Schema, foreseen_bytes: int | None) -> tuple[int, Basis]:
         if foreseen_bytes is not None:
@@ -223,33 +318,34 @@ class Steward:
 
     def _step(self, event: ledger.Event, now_s: float, *, look: bool = False) -> None:
         """Have the ledger decide; events that come of carrying that out follow after. `look`: at the machine, before."""
-        if look:
-            self._inbox.append(ledger.RoomRead(ledger.RAM, self._room(self._surroundings.model_pids().values())))
-        self._inbox.append(event)
-        if self._is_stepping:
-            return
-        self._is_stepping = True
-        try:
-            while self._inbox:
-                for command in self.ledger.step(self._inbox.popleft(), now_s):
-                    with survived(type(command).__name__):  # what is behind it is booked already
-                        self._carry_out(command, now_s)
-        finally:
-            self._is_stepping = False
+        seen = [ledger.RoomRead(ledger.RAM, self._room(self._surroundings.model_pids().values()))] if look else []
+        self._inbox.put(*seen, event, now_s=now_s)
 
     def _carry_out(self, command: ledger.Command, now_s: float) -> None:
         match command:
             case ledger.Grant(model):
                 self._wake()
-                self._surroundings.life_step(lifecycle.Reserved(model), now_s)
+                if model != STANDBY:
+                    self._surroundings.reserved(model, now_s)
+            case ledger.GrantHold(hold):
+                self._wake()
+                self._surroundings.hold_granted(hold)
+            case ledger.Evict(model) if model == STANDBY:
+                self._surroundings.end_standby(self.ledger.story.of(model)[-1].rule, now_s)
             case ledger.Evict(model):
                 log.info("evicting", model=str(model), why=self.ledger.story.of(model)[-1].rule)
                 self._surroundings.life_step(lifecycle.Evicted(model), now_s)
-            case ledger.Refuse(model, message, numbers, retry_after_s):
+            case ledger.Refuse(key, message, numbers, retry_after_s):
                 can_help = retry_after_s is not None
                 error = refusal(ResourceBlocked, message, retryable=can_help, retry_after_s=retry_after_s, **numbers)
-                self._surroundings.life_step(lifecycle.MemoryRefused(model, error), now_s)
-            case ledger.ShowWait(model, text):
-                self._surroundings.life_step(lifecycle.Delayed(model, text), now_s)
+                if isinstance(key, ModelId):
+                    self._surroundings.life_step(lifecycle.MemoryRefused(key, error), now_s)
+                else:
+                    self._surroundings.hold_refused(key, error)
+            case ledger.ShowWait(key, text):
+                if isinstance(key, ModelId):
+                    self._surroundings.life_step(lifecycle.Delayed(key, text), now_s)
+                else:
+                    self._surroundings.hold_delayed(key, text, now_s)
             case _:
                 assert_never(command)

@@ -132,6 +132,10 @@ class WorkTable:
         """Return what one actor is working on."""
         return tuple(self._by_stream[stream] for stream in self._by_life.get(life, ()))
 
+    def inflight(self, life: int) -> int:
+        """Return how many requests one actor is working on."""
+        return len(self._by_life.get(life, ()))
+
     def waiting_for(self, model: ModelId) -> tuple[Work, ...]:
         """Return what waits for a model."""
         return tuple(work for work in self._by_stream.values() if work.model == model and not work.life)

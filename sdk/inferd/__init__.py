@@ -13,10 +13,12 @@ Covers: the public face; `__all__` is all of it, and a test pins it. Rooms: `cli
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from inferd.client import Client
 from inferd.drafts import GenerateOptions, Prompt
+from inferd.duplex import Loopback
 from inferd.errors import (
     Cancelled,
     ConnectionLost,
@@ -43,6 +45,7 @@ from inferd.errors import (
     VersionMismatch,
 )
 from inferd.handle import AsyncInferenceHandle, InferenceHandle
+from inferd.holds import Hold
 from inferd.messages.bounds import Blob
 from inferd.messages.control import Priority
 from inferd.messages.events import (
@@ -51,6 +54,7 @@ from inferd.messages.events import (
     Likely,
     Loading,
     Parked,
+    Pinned,
     Pulled,
     PullProgress,
     Queued,
@@ -66,7 +70,20 @@ from inferd.messages.events import (
     Usage,
 )
 from inferd.messages.operations import AudioBlock, ImageBlock, Message, TextBlock, ToolCall
-from inferd.messages.reports import App, DaemonReport, MemoryDecision, Model, Preflight, Process
+from inferd.messages.reports import (
+    App,
+    Coverage,
+    DaemonReport,
+    Health,
+    MemoryDecision,
+    Model,
+    Preflight,
+    Problem,
+    Process,
+    Provider,
+    Trouble,
+    Warmed,
+)
 from inferd.messages.schemas import (
     CostTier,
     Endpoint,
@@ -78,25 +95,51 @@ from inferd.messages.schemas import (
     TokenCost,
     Upgrade,
 )
+from inferd.messages.speech import (
+    AudioStarted,
+    Final,
+    Heard,
+    Partial,
+    SpeechStarted,
+    SpeechStopped,
+    SpokenWord,
+    TranscriptSegment,
+    Word,
+)
 from inferd.reply import Done, GenerateEvent, PullEvent, Reply, accumulate
-from inferd.streams import Loopback, ReplyStream, Stream
+from inferd.sound_file import Audio
+from inferd.speech_drafts import HearingOptions, SpeakingOptions
+from inferd.speech_streams import SpeechStream, Synthesis, Transcription, TranscriptStream
+from inferd.spoken import Speech, SpeechEvent
+from inferd.streams import ReplyStream, Stream
+from inferd.transcript import Transcript, TranscriptEvent, TranscriptionEvent
 from inferd.uplink import LoopbackEvent
 from inferd.version import __version__
 from inferd.vocabulary import TokenEstimate
 
 if TYPE_CHECKING:
     from inferd.aio import AsyncClient
-    from inferd.aio_streams import AsyncLoopback, AsyncReplyStream, AsyncStream
+    from inferd.aio_duplex import AsyncLoopback
+    from inferd.aio_holds import AsyncHold
+    from inferd.aio_speech_streams import AsyncSpeechStream, AsyncSynthesis, AsyncTranscription, AsyncTranscriptStream
+    from inferd.aio_streams import AsyncReplyStream, AsyncStream
 
 __all__ = [
     "App",
     "AsyncClient",
+    "AsyncHold",
     "AsyncInferenceHandle",
     "AsyncLoopback",
     "AsyncReplyStream",
+    "AsyncSpeechStream",
     "AsyncStream",
+    "AsyncSynthesis",
+    "AsyncTranscriptStream",
+    "AsyncTranscription",
+    "Audio",
     "AudioBlock",
     "AudioChunk",
+    "AudioStarted",
     "Blob",
     "Cancelled",
     "Client",
@@ -104,14 +147,20 @@ __all__ = [
     "ContentRefused",
     "ContextOverflow",
     "CostTier",
+    "Coverage",
     "DaemonReport",
     "DeadlineExceeded",
     "Discovered",
     "Done",
     "Endpoint",
+    "Final",
     "FoundServer",
     "GenerateEvent",
     "GenerateOptions",
+    "Health",
+    "Heard",
+    "HearingOptions",
+    "Hold",
     "HubFile",
     "ImageBlock",
     "InferenceError",
@@ -133,13 +182,17 @@ __all__ = [
     "NoEligibleModel",
     "PackageFile",
     "Parked",
+    "Partial",
     "Performance",
     "PermissionDenied",
+    "Pinned",
     "Preflight",
     "Priority",
+    "Problem",
     "Process",
     "Prompt",
     "ProtocolError",
+    "Provider",
     "ProviderError",
     "PullEvent",
     "PullFailed",
@@ -155,7 +208,15 @@ __all__ = [
     "ResourceBlocked",
     "Resumed",
     "SchemaNotSupported",
+    "SpeakingOptions",
+    "Speech",
+    "SpeechEvent",
+    "SpeechStarted",
+    "SpeechStopped",
+    "SpeechStream",
+    "SpokenWord",
     "Stream",
+    "Synthesis",
     "TextBlock",
     "TextDelta",
     "ThinkingDelta",
@@ -165,22 +226,41 @@ __all__ = [
     "ToolCall",
     "ToolCallDelta",
     "ToolCallStart",
+    "Transcript",
+    "TranscriptEvent",
+    "TranscriptSegment",
+    "TranscriptStream",
+    "Transcription",
+    "TranscriptionEvent",
+    "Trouble",
     "Unregistered",
     "UnsupportedMode",
     "Upgrade",
     "Usage",
     "VersionMismatch",
+    "Warmed",
+    "Word",
     "__version__",
     "accumulate",
 ]
 
-_ASYNC = frozenset({"AsyncClient", "AsyncLoopback", "AsyncReplyStream", "AsyncStream"})
-"""Loaded when first named: importing asyncio costs a blocking app 40 ms for nothing."""
+_ASYNC: Mapping[str, str] = {
+    "AsyncClient": "aio",
+    "AsyncHold": "aio_holds",
+    "AsyncLoopback": "aio_duplex",
+    "AsyncReplyStream": "aio_streams",
+    "AsyncSpeechStream": "aio_speech_streams",
+    "AsyncStream": "aio_streams",
+    "AsyncSynthesis": "aio_speech_streams",
+    "AsyncTranscriptStream": "aio_speech_streams",
+    "AsyncTranscription": "aio_speech_streams",
+}
+"""Name → its file, loaded when first named: importing asyncio costs a blocking app 40 ms for nothing."""
 
 
 def __getattr__(name: str) -> object:
     if name in _ASYNC:
-        from inferd import aio
+        from importlib import import_module
 
-        return getattr(aio, name)
+        return getattr(import_module(f"inferd.{_ASYNC[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

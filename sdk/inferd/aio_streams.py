@@ -1,7 +1,7 @@
 """Streams of the asyncio client: iterate to read, leave to cancel; and how deliveries cross into the event loop.
 
-Covers: waiting for events in a task, leaving, the uplink's back-pressure. One `call_soon_threadsafe` carries everything
-that arrived together. See also: `streams`, the same for threads.
+Covers: waiting for events in a task, leaving. One `call_soon_threadsafe` carries everything that arrived together. See also:
+`aio_duplex`, streams that are fed; `streams`, the same for threads.
 """
 
 from __future__ import annotations
@@ -11,25 +11,16 @@ import os
 import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from inferd import endings
 from inferd.calls import UNREAD, is_state
-from inferd.drafts import checked_timeout
 from inferd.intake import Intake, Only
-from inferd.messages import control
+from inferd.keeping import LOADING
+from inferd.messages import events
+from inferd.messages.events import Loading
 from inferd.reply import GenerateEvent, Reply, ReplyView
-from inferd.uplink import (
-    LOOPBACK_EVENTS,
-    SEND_TIMEOUT_S,
-    LoopbackEvent,
-    Uplink,
-    UplinkMessage,
-    late_feed,
-    pieces,
-    say,
-)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -37,9 +28,11 @@ if TYPE_CHECKING:
     from inferd.calls import Item, Mailbox
     from inferd.drafts import Draft
     from inferd.intake import View
+    from inferd.keeping import OnProgress
     from inferd.line import Line
 
 E = TypeVar("E")
+T = TypeVar("T", bound=events.Terminal)
 
 
 class Box:
@@ -110,10 +103,17 @@ class AsyncStream(AsyncIterable[E], Generic[E]):
     """
 
     def __init__(
-        self, line: Line, draft: Draft, view: View[E], grants: Mailbox | None = None, *, progress_extends: bool = True
+        self,
+        line: Line,
+        draft: Draft,
+        view: View[E],
+        grants: Mailbox | None = None,
+        *,
+        box: Box | None = None,
+        progress_extends: bool = True,
     ) -> None:
         self._line = line  # the client lives as long as one of its streams
-        self._box = Box()
+        self._box = box or Box()
         self._items: deque[Item] = deque()
         connection = line.connection()
         self.request_id = connection.open(draft, self._box, grants, progress_extends=progress_extends)
@@ -140,8 +140,12 @@ class AsyncStream(AsyncIterable[E], Generic[E]):
                     return shown
             if self._intake.check():
                 self._intake.check_process()
+                await self._before_waiting()
                 self._items.extend(await self._box.get())
         raise StopAsyncIteration
+
+    async def _before_waiting(self) -> None:
+        """Do what the next events may depend on."""
 
     def __aiter__(self) -> AsyncIterator[E]:
         return _Reading(self)
@@ -188,65 +192,13 @@ class AsyncReplyStream(AsyncStream[GenerateEvent]):
         return self._view.reply
 
 
-class AsyncLoopback(AsyncStream[LoopbackEvent]):
-    """Sound that is fed comes back: iterate to hear it, in another task than the one that sends."""
-
-    def __init__(self, line: Line, draft: Draft, rate_hz: int) -> None:
-        self._grants = Box()
-        self._uplink = Uplink()
-        self._sending = asyncio.Lock()
-        self._rate_hz = rate_hz
-        super().__init__(line, draft, Only(*LOOPBACK_EVENTS), self._grants)
-
-    async def send(self, pcm: bytes | bytearray | memoryview, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
-        """Feed sound: int16, mono, little-endian, at the stream's rate. Waits while the model takes no more.
-
-        Raises InvalidRequest (no int16 sound; the stream has ended), DeadlineExceeded (`timeout_s` without room; what
-        was fed stays fed), or what ended the stream. Calls of several tasks never mix their pieces.
-        """
-        cut = pieces(pcm, self._rate_hz)
-        async with self._turn(timeout_s):
-            for piece in cut:
-                self._drain()
-                while not self._uplink.fits(piece):
-                    self._uplink.take(await self._grants.get())
-                self._intake.say(self._uplink.feed(self.request_id, piece))
-
-    async def finish(self, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
-        """Say that nothing more will be fed: the stream ends when the rest has come back. Waits like `pause`."""
-        await self._say(control.Finish(self.request_id), timeout_s)
-
-    async def pause(self, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
-        """Stop the sound for now and keep everything. Waits only until the model has taken the stream."""
-        await self._say(control.Pause(self.request_id), timeout_s)
-
-    async def resume(self, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
-        """Go on after `pause`. Waits like it."""
-        await self._say(control.Resume(self.request_id), timeout_s)
-
-    async def played(self, epoch: int, played_ms: int, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
-        """Tell how much of an epoch's sound the loudspeaker has played. Waits like `pause`."""
-        await self._say(control.Played(self.request_id, epoch, played_ms), timeout_s)
-
-    async def _say(self, message: UplinkMessage, timeout_s: float) -> None:
-        command = say(message)
-        async with self._turn(timeout_s):
-            self._drain()
-            while not self._uplink.granted:
-                self._uplink.take(await self._grants.get())
-            self._intake.say(command)
-
-    @asynccontextmanager
-    async def _turn(self, timeout_s: float) -> AsyncIterator[None]:
-        """Be the only sender, for `timeout_s` at most."""
-        try:
-            async with asyncio.timeout(checked_timeout(timeout_s)), self._sending:
-                yield
-        except TimeoutError:
-            raise late_feed(timeout_s) from None
-
-    def _drain(self) -> None:
-        """Take the windows, or the end, that have arrived."""
-        self._intake.check_process()
-        self._uplink.check()
-        self._uplink.take(self._grants.taken())
+async def answer(line: Line, request: Draft, kind: type[T], on_progress: OnProgress | None = None) -> T:
+    """Return the one event that answers a request; leaving early cancels. See `streams.answer`."""
+    waits = request.op in LOADING
+    async with AsyncStream(line, request, Only[T | Loading](kind, Loading), progress_extends=waits) as stream:
+        async for event in stream:
+            if isinstance(event, kind):
+                return event
+            if on_progress is not None and isinstance(event, Loading):
+                on_progress(event)
+    raise endings.wrong_end()

@@ -73,11 +73,14 @@ class Draft:
     model: str | None
     body: bytes
     blobs: tuple[bytes, ...]
+    keep_alive_s: float | None = None
 
     def frames(self, request: int, window: control.Window, sent_s: float) -> list[bytes]:
         """Return the request's frames. `sent_s`: when the app asked, by the monotonic clock of all processes."""
+        wish = {} if self.keep_alive_s is None else {"keep_alive_s": self.keep_alive_s}
         head, _ = wire.pack(
             {
+                **wish,
                 "type": wire.tag(control.Request),
                 "id": request,
                 "op": self.op,
@@ -98,31 +101,44 @@ def draft(
     timeout_s: float,
     priority: Priority = "interactive",
     model: str | None = None,
+    keep_alive_s: float | None = None,
 ) -> Draft:
-    """Return a request for a checked operation. Raises InvalidRequest naming `timeout_s`, `priority` or `model`."""
+    """Return a request for a checked operation.
+
+    Raises InvalidRequest naming `timeout_s`, `priority`, `model` or `keep_alive_s`.
+    """
     kind: type = type(operation)
     timeout_s = checked_timeout(timeout_s)
-    _check_envelope({"priority": priority, "model": model})
+    _check_envelope({"priority": priority, "model": model, "keep_alive_s": keep_alive_s})
     try:
         body, blobs = wire.pack(wire.fields_of(operation))
     except FieldError as wrong:  # more blobs than a message can refer to
         raise _invalid("messages", wrong.problem) from None
     if len(body) > wire.MAX_VALUES:  # fewer bytes cannot hold too many values
         _check_values(body, blobs)
-    return Draft(wire.tag(kind), timeout_s, priority, model, body, blobs)
+    return Draft(wire.tag(kind), timeout_s, priority, model, body, blobs, keep_alive_s)
 
 
 def generate_draft(
-    prompt: Prompt, options: Mapping[str, object], *, timeout_s: float, priority: Priority, model: str | None
+    prompt: Prompt,
+    options: Mapping[str, object],
+    *,
+    timeout_s: float,
+    priority: Priority,
+    model: str | None,
+    keep_alive_s: float | None = None,
 ) -> Draft:
     """Return the request of a `generate` or `stream`. Raises InvalidRequest naming the first wrong field."""
-    return draft(generate_operation(prompt, options), timeout_s=timeout_s, priority=priority, model=model)
+    operation = generate_operation(prompt, options)
+    return draft(operation, timeout_s=timeout_s, priority=priority, model=model, keep_alive_s=keep_alive_s)
 
 
-def loopback_draft(rate_hz: int, *, timeout_s: float, priority: Priority, model: str | None) -> Draft:
+def loopback_draft(
+    rate_hz: int, *, timeout_s: float, priority: Priority, model: str | None, keep_alive_s: float | None = None
+) -> Draft:
     """Return the request of a duplex stream of sound. Raises InvalidRequest naming the first wrong field."""
     operation = wire.from_fields({"rate_hz": rate_hz}, operations.Loopback)
-    return draft(operation, timeout_s=timeout_s, priority=priority, model=model)
+    return draft(operation, timeout_s=timeout_s, priority=priority, model=model, keep_alive_s=keep_alive_s)
 
 
 def pull_draft(name: str, *, timeout_s: float) -> Draft:

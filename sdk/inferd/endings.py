@@ -58,8 +58,14 @@ def cancellation(event: events.Cancelled) -> InferenceError:
     return Cancelled(
         _CANCELLED[event.reason],
         retryable=event.reason in _ASK_AGAIN,
-        details={"reason": event.reason, "completion_tokens": event.usage.completion_tokens},
+        details={"reason": event.reason, "completion_tokens": event.usage.completion_tokens, **_heard(event)},
     )
+
+
+def _heard(event: events.Cancelled) -> Mapping[str, str | int]:
+    if event.heard is None:
+        return {}
+    return {"heard_text": event.heard.text, "heard_chars": event.heard.chars, "played_ms": event.heard.played_ms}
 
 
 def left(why: str = _CANCELLED["app"]) -> Cancelled:

@@ -5,7 +5,8 @@ that is `session`. Pure.
 
 What a lost line means for a request, in this order:
 1. the app has cancelled or left it: ended here, cancelled there with the next hello
-2. it may not run twice and cannot go on elsewhere (a stop that was sent, an accepted uplink): ConnectionLost
+2. it may not run twice and cannot go on elsewhere (a stop that was sent; an accepted uplink, whose pieces on their way are
+   lost): ConnectionLost
 3. accepted: kept for `RECONNECT_PATIENCE_S`, then reattached behind the last event seen
 4. not accepted: kept for `connect_timeout_s` and sent again with the same id; the daemon knows the ids that it has
 """
@@ -32,8 +33,6 @@ CANCEL_PATIENCE_S: Final = 10.0
 """How long a cancelled request waits for its end: the daemon gives an actor as long before it ends the stream itself."""
 ONCE: Final = frozenset({wire.tag(operations.Stop)})
 """Operations that must not reach a second daemon: a stop meant for the old one would end its successor."""
-FED: Final = frozenset(wire.tag(operation) for operation in operations.FED)
-"""Operations with an uplink: pieces on their way when the line broke are lost, so such a stream cannot go on."""
 
 
 class Requests:
@@ -89,7 +88,7 @@ class Requests:
         accepted, op = live.stage is Stage.ACCEPTED, live.call.draft.op
         if live.left or live.cancelled:  # 1
             self._abandon(live, endings.left(), now_s)
-        elif (live.stage is Stage.SENT and op in ONCE) or (accepted and op in ONCE | FED):  # 2
+        elif (live.stage is Stage.SENT and op in ONCE) or (accepted and (op in ONCE or live.call.grants)):  # 2
             self._abandon(live, endings.lost(self._where, started=accepted), now_s)
         elif accepted:  # 3
             live.line_deadline_s = self._effects.look_in(RECONNECT_PATIENCE_S, now_s)

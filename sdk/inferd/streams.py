@@ -1,24 +1,22 @@
 """Streams of the blocking client: iterate to read, leave to cancel.
 
-Covers: waiting for events in a thread, leaving, the uplink's back-pressure. See also: `aio`, the same for asyncio.
+Covers: waiting for events in a thread, leaving. See also: `duplex`, streams that are fed; `aio_streams`, the same for asyncio.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from inferd import endings
-from inferd.drafts import checked_timeout
 from inferd.intake import Intake, Only
+from inferd.keeping import LOADING
 from inferd.letterbox import Letterbox
-from inferd.messages import control
+from inferd.messages import events
+from inferd.messages.events import Loading
 from inferd.reply import GenerateEvent, Reply, ReplyView
-from inferd.uplink import LOOPBACK_EVENTS, SEND_TIMEOUT_S, LoopbackEvent, Uplink, UplinkMessage, late_feed, pieces, say
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,9 +24,11 @@ if TYPE_CHECKING:
     from inferd.calls import Item, Mailbox
     from inferd.drafts import Draft
     from inferd.intake import View
+    from inferd.keeping import OnProgress
     from inferd.line import Line
 
 E = TypeVar("E")
+T = TypeVar("T", bound=events.Terminal)
 
 
 class Stream(Iterable[E], Generic[E]):
@@ -40,10 +40,17 @@ class Stream(Iterable[E], Generic[E]):
     """
 
     def __init__(
-        self, line: Line, draft: Draft, view: View[E], grants: Mailbox | None = None, *, progress_extends: bool = True
+        self,
+        line: Line,
+        draft: Draft,
+        view: View[E],
+        grants: Mailbox | None = None,
+        *,
+        mailbox: Letterbox | None = None,
+        progress_extends: bool = True,
     ) -> None:
         self._line = line  # the client lives as long as one of its streams
-        self._mailbox = Letterbox()
+        self._mailbox = mailbox or Letterbox()
         self._items: deque[Item] = deque()
         self._connection = line.connection()
         self.request_id = self._connection.open(draft, self._mailbox, grants, progress_extends=progress_extends)
@@ -70,8 +77,12 @@ class Stream(Iterable[E], Generic[E]):
                     return shown
             if self._intake.check():
                 self._intake.check_process()
+                self._before_waiting()
                 self._items.extend(self._connection.take(self._mailbox))
         raise StopIteration
+
+    def _before_waiting(self) -> None:
+        """Do what the next events may depend on."""
 
     def __iter__(self) -> Iterator[E]:
         return _Reading(self)
@@ -118,68 +129,16 @@ class ReplyStream(Stream[GenerateEvent]):
         return self._view.reply
 
 
-class Loopback(Stream[LoopbackEvent]):
-    """Sound that is fed comes back: iterate to hear it, from another thread than the one that sends.
+def answer(line: Line, request: Draft, kind: type[T], on_progress: OnProgress | None = None) -> T:
+    """Return the one event that answers a request. Blocks; leaving early cancels.
 
-    A thread that only sends is stopped by back-pressure once the unread events fill their window.
+    `on_progress`: told of the loads that it waits for; those of operations in `LOADING` start `timeout_s` anew.
     """
-
-    def __init__(self, line: Line, draft: Draft, rate_hz: int) -> None:
-        self._grants = Letterbox()
-        self._uplink = Uplink()
-        self._sending = threading.Lock()
-        self._rate_hz = rate_hz
-        super().__init__(line, draft, Only(*LOOPBACK_EVENTS), self._grants)
-
-    def send(self, pcm: bytes | bytearray | memoryview, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
-        """Feed sound: int16, mono, little-endian, at the stream's rate. Blocks while the model takes no more.
-
-        Raises InvalidRequest (no int16 sound; the stream has ended), DeadlineExceeded (`timeout_s` without room; what was
-        fed stays fed), or what ended the stream. Calls of several threads never mix their pieces.
-        """
-        cut = pieces(pcm, self._rate_hz)
-        deadline_s = time.monotonic() + checked_timeout(timeout_s)
-        with self._sending:
-            for piece in cut:
-                self._drain()
-                while not self._uplink.fits(piece):
-                    self._await_grant(deadline_s, timeout_s)
-                self._intake.say(self._uplink.feed(self.request_id, piece))
-
-    def finish(self, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
-        """Say that nothing more will be fed: the stream ends when the rest has come back. Blocks like `pause`."""
-        self._say(control.Finish(self.request_id), timeout_s)
-
-    def pause(self, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
-        """Stop the sound for now and keep everything. Blocks only until the model has taken the stream."""
-        self._say(control.Pause(self.request_id), timeout_s)
-
-    def resume(self, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
-        """Go on after `pause`. Blocks like it."""
-        self._say(control.Resume(self.request_id), timeout_s)
-
-    def played(self, epoch: int, played_ms: int, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
-        """Tell how much of an epoch's sound the loudspeaker has played. Blocks like `pause`."""
-        self._say(control.Played(self.request_id, epoch, played_ms), timeout_s)
-
-    def _say(self, message: UplinkMessage, timeout_s: float) -> None:
-        command = say(message)
-        deadline_s = time.monotonic() + checked_timeout(timeout_s)
-        with self._sending:
-            self._drain()
-            while not self._uplink.granted:
-                self._await_grant(deadline_s, timeout_s)
-            self._intake.say(command)
-
-    def _drain(self) -> None:
-        """Take the windows, or the end, that have arrived."""
-        self._intake.check_process()
-        self._uplink.check()
-        while not self._grants.empty():
-            self._uplink.take(self._grants.take())
-
-    def _await_grant(self, deadline_s: float, timeout_s: float) -> None:
-        try:
-            self._uplink.take(self._connection.take(self._grants, max(0.0, deadline_s - time.monotonic())))
-        except queue.Empty:
-            raise late_feed(timeout_s) from None
+    waits = request.op in LOADING
+    with Stream(line, request, Only[T | Loading](kind, Loading), progress_extends=waits) as stream:
+        for event in stream:
+            if isinstance(event, kind):
+                return event
+            if on_progress is not None and isinstance(event, Loading):
+                on_progress(event)
+    raise endings.wrong_end()

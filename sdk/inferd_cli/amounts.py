@@ -44,6 +44,14 @@ def span(time_s: float) -> str:
     return _two(whole, _DAY_S, "d", _HOUR_S, "h")
 
 
+def moment(time_ms: int) -> str:
+    """Return a moment in a sound: `0:01.20`, `1:02:03.00`."""
+    minutes, rest_ms = divmod(time_ms, _MINUTE_S * _THOUSAND)
+    seconds = f"{rest_ms // _THOUSAND:02}.{rest_ms % _THOUSAND // 10:02}"
+    hours, minutes = divmod(minutes, _MINUTE_S)
+    return f"{hours}:{minutes:02}:{seconds}" if hours else f"{minutes}:{seconds}"
+
+
 def percent(fraction: float) -> str:
     """Return a share, rounded down so that 100 % means done: `43 %`."""
     return f"{int(max(0.0, min(1.0, fraction)) * 100)} %"

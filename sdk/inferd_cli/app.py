@@ -10,17 +10,23 @@ from inferd.version import __version__
 from inferd_cli import exit_codes
 from inferd_cli.demo import demo
 from inferd_cli.discover import discover
+from inferd_cli.health import health
+from inferd_cli.hold import hold
 from inferd_cli.listing import list_models
+from inferd_cli.pin import pin, unpin
 from inferd_cli.preflight import preflight
 from inferd_cli.ps import ps
 from inferd_cli.pull import pull
 from inferd_cli.register import register, unregister
 from inferd_cli.remove import remove
 from inferd_cli.run import run
+from inferd_cli.say import say
 from inferd_cli.serve import serve
 from inferd_cli.status import status
 from inferd_cli.stop import stop
+from inferd_cli.transcribe import transcribe
 from inferd_cli.upgrades import upgrades
+from inferd_cli.warm import warm
 from inferd_cli.why import why
 
 # Plain help and usage errors: a page of boxes is hard to read in a pipe, and rich takes 50 ms to load.
@@ -33,12 +39,19 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(run)
+app.command()(transcribe)
+app.command()(say)
 app.command()(ps)
 app.command()(status)
 app.command("list")(list_models)
 app.command()(pull)
 app.command()(why)
 app.command()(preflight)
+app.command()(health)
+app.command()(warm)
+app.command()(hold)
+app.command()(pin)
+app.command()(unpin)
 app.command()(remove)
 app.command()(register)
 app.command()(unregister)

@@ -35,6 +35,7 @@ class Asking:
     seed: int | None = None
     priority: Priority = "interactive"
     timeout_s: float = TIMEOUT_S
+    keep_alive_s: float | None = None
 
 
 def fetch(client: Client, name: str, screen: Screen) -> None:
@@ -105,6 +106,7 @@ class Answer:
                 max_tokens=asking.max_tokens,
                 temperature=asking.temperature,
                 seed=asking.seed,
+                keep_alive_s=asking.keep_alive_s,
             ) as events:
                 for event in events:
                     screen.show(event)

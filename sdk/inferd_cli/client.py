@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, TypeAlias
 
 from inferd import Client as SdkClient
 from inferd.address import socket_path
@@ -16,10 +16,27 @@ from inferd.address import socket_path
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from inferd import Discovered, GenerateEvent, PullEvent, Registered, Removed, Unregistered, Upgrade
+    from inferd import (
+        Discovered,
+        GenerateEvent,
+        Health,
+        Pinned,
+        PullEvent,
+        Registered,
+        Removed,
+        SpeechEvent,
+        Transcript,
+        TranscriptEvent,
+        TranscriptionEvent,
+        Unregistered,
+        Upgrade,
+        Warmed,
+    )
+    from inferd.keeping import OnProgress
     from inferd.messages.control import Priority
     from inferd.messages.operations import Message
     from inferd.messages.reports import DaemonReport, MemoryDecision, Model, Preflight
+    from inferd.speech_drafts import Timestamps
 
     StreamEvent: TypeAlias = GenerateEvent | PullEvent
 
@@ -39,6 +56,75 @@ class EventStream(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
     def __iter__(self) -> Iterator[GenerateEvent]: ...
+
+
+class Held(Protocol):
+    """`inferd.Hold`: models that stay until its block is left, or its time is over."""
+
+    models: tuple[str, ...]
+    seconds: float
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+
+class HeardWhole(Protocol):
+    """The words of a whole sound; leaving the `with` block early cancels."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+    def __iter__(self) -> Iterator[TranscriptionEvent]: ...
+    def transcript(self) -> Transcript:
+        """Return the whole, once it is there."""
+
+
+class HeardLive(Protocol):
+    """The words of sound as it is heard; leaving the `with` block early cancels."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+    def __iter__(self) -> Iterator[TranscriptEvent]: ...
+    @property
+    def transcript(self) -> Transcript:
+        """The whole, after the end."""
+
+    def send(self, pcm: bytes, /) -> None:
+        """Feed int16 samples."""
+
+    def finish(self) -> None:
+        """Say that these were all."""
+
+    def cancel(self) -> object:
+        """Ask for the end."""
+
+
+class SpokenWhole(Protocol):
+    """A text spoken; leaving the `with` block early cancels."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+    def __iter__(self) -> Iterator[SpeechEvent]: ...
+
+
+class SpokenLive(SpokenWhole, Protocol):
+    """Text spoken as it comes."""
+
+    def send(self, text: str, /) -> None:
+        """Feed the next piece of the text."""
+
+    def finish(self) -> None:
+        """Say that this was all."""
+
+    def cancel(self) -> object:
+        """Ask for the end."""
 
 
 class Models(Protocol):
@@ -70,6 +156,18 @@ class Models(Protocol):
 
     def preflight(self, name: str, context_tokens: int | None = None) -> Preflight:
         """Return whether the model would fit into memory now."""
+
+    def hold(self, names: Sequence[str], seconds: float, *, on_progress: OnProgress | None = None) -> Held:
+        """Return when all of these are in memory and stay there."""
+
+    def warm_up(self, names: Sequence[str], *, on_progress: OnProgress | None = None) -> Sequence[Warmed]:
+        """Return one result per name when each is loaded or has failed."""
+
+    def pin(self, name: str) -> Pinned:
+        """Return when the model is pinned."""
+
+    def unpin(self, name: str) -> Pinned:
+        """Return when it is so no more."""
 
 
 class Daemon(Protocol):
@@ -106,8 +204,43 @@ class Client(Protocol):
         max_tokens: int | None = None,
         temperature: float | None = None,
         seed: int | None = None,
+        keep_alive_s: float | None = None,
     ) -> EventStream:
         """Return the events of one answer; the request is sent when the `with` block is entered, or before."""
+
+    def health(self) -> Health:
+        """Return how the whole service is."""
+
+    def transcription(
+        self,
+        audio: str | bytes,
+        rate_hz: int | None = None,
+        *,
+        language: str | None = None,
+        prompt: str | None = None,
+        timestamps: Timestamps = "segment",
+        model: str | None = None,
+    ) -> HeardWhole:
+        """Return the words of a whole sound: a path, or bytes."""
+
+    def transcribe_stream(
+        self,
+        rate_hz: int = 16_000,
+        *,
+        model: str | None = None,
+        language: str | None = None,
+        prompt: str | None = None,
+        timestamps: Literal["none", "word"] = "none",
+    ) -> HeardLive:
+        """Return the words of sound as it is heard."""
+
+    def synthesis(
+        self, text: str, voice: str | None = None, rate: float = 1.0, *, model: str | None = None
+    ) -> SpokenWhole:
+        """Return a text spoken."""
+
+    def synthesize_stream(self, voice: str | None = None, rate: float = 1.0, *, model: str | None = None) -> SpokenLive:
+        """Return what speaks text as it comes."""
 
     def close(self) -> None:
         """Say goodbye; what is still running for this client is cancelled."""

@@ -20,6 +20,7 @@ COLUMNS = (
     Column("CONTEXT", right=True),
     Column("STORED"),
     Column("AVAILABLE"),
+    Column("KEPT"),
     Column("CAPABILITIES"),
 )
 
@@ -27,7 +28,7 @@ COLUMNS = (
 def list_models(context: typer.Context, *, as_json: AsJson = False, socket: Socket = None) -> None:
     """Show all models that can be asked for.
 
-    STORED: its files are on this disk. AVAILABLE: it can be used here, as soon as it is loaded.
+    STORED: its files are on this disk. AVAILABLE: it can be used here, as soon as it is loaded. KEPT: what keeps it in memory.
     """
     with calling(context, socket, as_json=as_json) as client:
         models = tuple(client.models.list())
@@ -50,8 +51,15 @@ def _row(model: Model) -> tuple[str, ...]:
         str(model.context_tokens) if model.context_tokens else EMPTY,
         "yes" if model.weights_ready else "no",
         "yes" if model.available else "no",
+        kept(model),
         ",".join(model.capabilities),
     )
+
+
+def kept(model: Model) -> str:
+    """Return what keeps a model in memory: `pinned`, `held 43 s`; the same words in every table."""
+    words = [*(["pinned"] if model.pinned else []), *([f"held {amounts.span(model.held_s)}"] if model.held_s else [])]
+    return ", ".join(words) or EMPTY
 
 
 def state(model: Model) -> str:

@@ -13,7 +13,7 @@ from inferd.messages.reports import App, DaemonReport, Model
 from inferd_cli import amounts
 from inferd_cli.documents import document
 from inferd_cli.failures import calling
-from inferd_cli.listing import state
+from inferd_cli.listing import kept, state
 from inferd_cli.options import AsJson, Socket
 from inferd_cli.tables import EMPTY, Column, Table, show
 
@@ -29,6 +29,7 @@ MODEL_COLUMNS: Final = (
     Column("PID", right=True),
     Column("LIFE", right=True),
     Column("IDLE", right=True),
+    Column("KEPT"),
 )
 REASON_COLUMNS: Final = (Column("MODEL"), Column("REASON"))
 APP_COLUMNS: Final = (
@@ -42,7 +43,7 @@ APP_COLUMNS: Final = (
 def ps(context: typer.Context, *, as_json: AsJson = False, socket: Socket = None) -> None:
     """Show the live models and the connected apps.
 
-    SLOTS: busy/all. QUEUE: requests that wait. LIFE: how often its process was started.
+    SLOTS: busy/all. QUEUE: requests that wait. LIFE: how often its process was started. KEPT: what keeps it in memory.
     """
     with calling(context, socket, as_json=as_json) as client:
         activity = activity_in(client.daemon.status(), own_pid=os.getpid())
@@ -101,4 +102,5 @@ def _row(model: Model) -> tuple[str, ...]:
         str(model.pid) if model.pid else EMPTY,
         str(model.life) if model.life else EMPTY,
         amounts.span(model.idle_s) if model.state == "ready" and not model.busy else EMPTY,
+        kept(model),
     )

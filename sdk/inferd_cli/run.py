@@ -41,6 +41,9 @@ def run(
     seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same answer.")] = None,
     priority: Annotated[Urgency, typer.Option(help="Who waits for whom.")] = Urgency.interactive,
     timeout: Annotated[float, typer.Option(min=0.001, metavar="S", help="Longest wait without progress.")] = TIMEOUT_S,
+    keep_alive: Annotated[
+        float | None, typer.Option(min=0.0, metavar="S", help="How long the model stays loaded afterwards, unused.")
+    ] = None,
     stats: Annotated[bool | None, typer.Option("--stats/--no-stats", help="The line under the answer.")] = None,
     as_json: AsJson = False,
     socket: Socket = None,
@@ -52,7 +55,7 @@ def run(
     """
     words = _question(prompt, as_json=as_json)
     with calling(context, socket, as_json=as_json) as client:
-        asking = Asking(model, max_tokens, temperature, seed, priority.value, timeout)
+        asking = Asking(model, max_tokens, temperature, seed, priority.value, timeout, keep_alive)
         screen = screen_of_stdout(as_json=as_json, stats=stats)
         with leaving_told(model, screen):
             fetch(client, model, screen)

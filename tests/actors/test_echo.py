@@ -195,6 +195,20 @@ def test_a_hanging_engine_says_nothing_more_not_even_that_it_lives(open_rig: Ope
     assert isinstance(rig.sink.events(stream)[-1], Cancelled)
 
 
+def test_a_stuck_engine_gives_signs_obeys_and_makes_no_step(open_rig: Open) -> None:
+    rig = open_rig(stick_after_tokens=3, tokens_per_s=100.0)
+    stream, other = rig.say(1, "word", max_tokens=1_000), rig.say(2, "word", max_tokens=1_000)
+    rig.sink.deltas(stream, 3)
+    rig.sink.sign()
+    steps = rig.engine.stats()["steps"]
+    rig.sink.sign()
+    assert (rig.engine.stats()["steps"], rig.engine.stats()["due"]) == (steps, 2)
+    for one in (stream, other):
+        rig.engine.cancel(one, "app")
+        assert isinstance(rig.sink.whole(one)[-1], Cancelled)
+    assert rig.engine.stats()["due"] == 0
+
+
 PRELUDE = """
 import resource, sys
 sys.path[:0] = {paths!r}

@@ -13,7 +13,7 @@ from inferd import wire
 from inferd.messages import control, events
 from inferd.messages.bounds import Blob
 from inferd.messages.operations import Generate, Loopback, Message, Operation
-from inferd_actors import messages
+from inferd_actors import engines, messages
 from inferd_actors.engine import Capacity, EngineFactory, OnProgress, Sink, StreamId
 from inferd_actors.host import ActorSpec
 from inferd_actors.model import Model
@@ -27,13 +27,13 @@ WIDE = 900, 2**20
 class Line:
     """The outlet of a model: what it sent, taken apart. Messages and ticks run in the test's thread, as in the line's."""
 
-    def __init__(self, factory: Callable[[str], EngineFactory] | None = None) -> None:
+    def __init__(self, factory: Callable[[str], EngineFactory] | None = None, model: str = MODEL) -> None:
         self.sent: list[object] = []
         self.closed = False
         self.deaths: list[str] = []
         self._woken = threading.Event()
-        more = {"factory": factory} if factory else {}
-        self.model = Model(ActorSpec("", 7, "model", MODEL, "secret-secret"), self, self.die, **more)
+        spec = ActorSpec("", 7, "model", model, "secret-secret")
+        self.model = Model(spec, self, self.die, factory=factory or engines.factory)
 
     def send(self, frames: Sequence[bytes]) -> None:
         route = messages.read_route(frames[0])
@@ -133,6 +133,55 @@ def test_a_load_is_reported_until_the_model_is_ready(line: Line) -> None:
     loaded = line.first(messages.Loaded)
     assert (loaded.slots, loaded.can_park, loaded.context_tokens, loaded.memory_bytes) == (3, True, 77, 4096)
     assert loaded.load_s >= 0.15
+
+
+def test_the_parts_of_a_load_are_told_by_the_phases_of_the_engine(line: Line) -> None:
+    line.load(load_s=0.15)
+    loaded = line.first(messages.Loaded)
+    assert list(loaded.phases)[:2] == ["importing", "pretending"]
+    assert loaded.phases["pretending"] >= 0.15
+    assert sum(loaded.phases.values()) <= loaded.load_s
+
+
+@pytest.fixture
+def standby() -> Iterator[Line]:
+    line = Line(model="")
+    yield line
+    line.tell(messages.Leave(0.0))
+    line.until(lambda: line.closed)
+
+
+def test_a_process_without_a_model_imports_and_becomes_the_one_that_it_is_told_to_load_first(standby: Line) -> None:
+    standby.tell(messages.Prepare("echo"))
+    standby.first(messages.Prepared)
+    assert hello_of(standby).model == ""
+    standby.load(tokens_per_s=500.0)
+    standby.tell(messages.Load("test/second:x", "echo", "", {}))
+    standby.first(messages.Loaded)
+    assert hello_of(standby).model == MODEL
+    standby.submit(words("hello there"))
+    assert standby.whole()[-1].model == MODEL
+
+
+def test_what_cannot_be_imported_is_told(standby: Line) -> None:
+    standby.tell(messages.Prepare("abacus"))
+    assert "'abacus'" in standby.first(messages.LoadFailed).message
+
+
+def test_a_process_imports_once_whatever_it_is_told(standby: Line) -> None:
+    standby.tell(messages.Prepare("echo"))
+    standby.tell(messages.Prepare("abacus"))
+    standby.first(messages.Prepared)
+    standby.load()
+    standby.first(messages.Loaded)
+    assert not [one for one in standby.sent if isinstance(one, messages.LoadFailed)]
+
+
+def hello_of(line: Line) -> messages.ActorHello:
+    """Return what the model would say on a new connection."""
+    hello = wire.decode(line.model.greeting(0.0)[1:], messages.FROM_ACTOR)
+    assert isinstance(hello, messages.ActorHello)
+    return hello
 
 
 @pytest.mark.parametrize("cause", ["file_missing", "file_corrupt", "no_memory", "engine"])

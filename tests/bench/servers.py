@@ -67,7 +67,7 @@ def llama_cpp_python(room: Room, *, threads: int) -> Iterator[Server]:
 
 @contextmanager
 def _served(command: Sequence[str], sign_of_life: str, environment: Mapping[str, str]) -> Iterator[Server]:
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
         telling = ["env", *(f"{name}={value}" for name, value in environment.items())]
@@ -78,7 +78,8 @@ def _served(command: Sequence[str], sign_of_life: str, environment: Mapping[str,
             yield Server(asking(port), pid)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

@@ -284,6 +284,20 @@ def test_the_counters_grow_with_the_work(shared: Bench) -> None:
     assert after["steps"] > before["steps"]
 
 
+def test_what_waits_for_the_engine_is_due_and_what_waits_for_its_app_is_not(shared: Bench) -> None:
+    assert shared.engine.stats()["due"] == 0
+    stream = shared.submit(ask(max_tokens=400))
+    assert shared.engine.stats()["due"] >= 1
+    shared.sink.deltas(stream, 2)
+    halted_by_window(shared.engine, stream, halted=True)
+    rounds_of(shared, 2)
+    assert shared.engine.stats()["due"] == 0
+    halted_by_window(shared.engine, stream, halted=False)
+    assert shared.engine.stats()["due"] >= 1
+    shared.engine.cancel(stream, "app")
+    shared.sink.whole(stream)
+
+
 def test_closing_ends_what_lives_and_then_nothing_is_said(kind: Kind) -> None:
     threads = set(threading.enumerate())
     bench = kind.open()

@@ -12,9 +12,10 @@ import pytest
 import inferd
 from inferd import AsyncClient, address
 from inferd_daemon import app, config
-from inferd_daemon.catalogue import curated
+from inferd_daemon.catalogue import Catalogue, curated
 from inferd_daemon.cluster import Cluster
-from inferd_daemon.ledger import RAM, Asked, Evict, Loaded, Rested, Room, RoomRead, Ticked
+from inferd_daemon.health import unknown_names
+from inferd_daemon.ledger import RAM, Asked, Evict, Ledger, Loaded, Rested, Room, RoomRead, Ticked
 from inferd_daemon.runtime import Occupied, taken
 
 PATIENCE_S = 20.0
@@ -106,7 +107,7 @@ def test_a_keeper_that_cannot_be_started_does_not_end_the_daemon(place: Path) ->
 def test_the_settings_of_memory_become_the_ledgers_terms(place: Path) -> None:
     memory = config.Memory(budget_bytes=5_000, reserve_bytes=100, keep_alive_s=60.0, keep_alive={"smollm2": 5.0})
     catalogue = curated()
-    ledger = app.ledger_of(_settings(place, memory=memory), catalogue)
+    ledger = _ledger(place, memory, catalogue)
     ledger.step(RoomRead(RAM, Room(20_000, 20_000, 0)), 0.0)
     for model in (catalogue.starter.id, catalogue.find("echo").id):
         ledger.step(Asked(model, 2_500, "app", 1, 1.0), 0.0)
@@ -120,7 +121,7 @@ def test_the_settings_of_memory_become_the_ledgers_terms(place: Path) -> None:
 def test_a_pinned_model_stays(place: Path) -> None:
     memory = config.Memory(keep_alive_s=5.0, pinned=("smollm2",))
     catalogue = curated()
-    ledger = app.ledger_of(_settings(place, memory=memory), catalogue)
+    ledger = _ledger(place, memory, catalogue)
     model = catalogue.starter.id
     for event in (
         RoomRead(RAM, Room(2**40, 2**40, 0)),
@@ -132,7 +133,20 @@ def test_a_pinned_model_stays(place: Path) -> None:
     assert ledger.step(Ticked(), 1_000.0) == []
 
 
-@pytest.mark.parametrize("memory", [config.Memory(keep_alive={"smollm": 5.0}), config.Memory(pinned=("smollm",))])
-def test_a_keep_alive_or_pin_of_no_model_is_an_error_with_near_matches(place: Path, memory: config.Memory) -> None:
-    with pytest.raises(inferd.ModelNotFound, match="smollm2"):
-        app.ledger_of(_settings(place, memory=memory), curated())
+def test_names_of_no_model_in_the_settings_stop_nothing_and_are_told(place: Path) -> None:
+    memory = config.Memory(keep_alive={"smollm": 5.0}, pinned=("smollm", "me/gone:x"))
+    catalogue = curated()
+    ledger = _ledger(place, memory, catalogue)
+    assert {str(model) for model in ledger.accounts.pinned} == {"me/gone:x"}, "it counts again once it is registered"
+    told = unknown_names(memory, catalogue.find)
+    assert [(one.about, one.broken) for one in told] == [
+        ("memory.pinned", False),
+        ("memory.pinned", False),
+        ("memory.keep_alive", False),
+    ]
+    assert "smollm2" in told[0].what
+
+
+def _ledger(place: Path, memory: config.Memory, catalogue: Catalogue) -> Ledger:
+    settings = _settings(place, memory=memory)
+    return app.ledger_of(settings, catalogue, app.pins_of(settings, catalogue, place / "pins.json"))

@@ -12,6 +12,7 @@ from inferd.messages.operations import Detokenize, EstimateTokens, Generate, Mes
 from inferd_actors import messages as actors
 from inferd_daemon.catalogue import VOCAB
 from inferd_daemon.lifecycle import State
+from inferd_daemon.pulse import FIRST_QUIET_S, PROBE_S, STRIKES
 
 TEXT = Tokenize("hello")
 ABSENT_FILE = "huggingfacetb/smollm2-135m-instruct:q4_1"
@@ -119,9 +120,10 @@ def test_a_death_told_by_the_keeper_alone_ends_them_too(home: House) -> None:
 def test_one_that_hangs_is_killed_and_its_requests_end(home: House) -> None:
     asked = ask(home)
     process = started(home)
-    home.tell(process, actors.Alive(1, 0, idle=False))
-    home.settle()
-    home.wait(61.0)
+    process.deaf = True
+    home.wait(FIRST_QUIET_S)
+    for _ in range(STRIKES):
+        home.wait(PROBE_S)
     assert error_of(asked).code == "model_failed"
     assert process.life not in home.processes
 

@@ -72,7 +72,8 @@ class World:
         self.lifecycle = lc.Lifecycle(FIRST_LIFE)
         self.scheduler = sc.Scheduler()
         self.pending: deque[lc.Event | sc.Event] = deque()
-        self.log: list[tuple[lc.Event | sc.Event, float, Sequence[lc.Command | sc.Command]]] = []
+        self.log: list[tuple[lc.Event | sc.Event | None, float, Sequence[lc.Command | sc.Command]]] = []
+        """None: a life was set aside."""
         self.keeper_is_up = False
         self.processes: dict[Life, Process] = {}
         self.open: dict[StreamNo, Asked] = {}
@@ -85,6 +86,8 @@ class World:
         self.memory_asked: set[ModelId] = set()
         self.memory_held: set[ModelId] = set()
         self.last_life = FIRST_LIFE - 1
+        self.standing: dict[Life, bool] = {}
+        """Processes without a model, and whether they live."""
 
     # --- the supervisor
 
@@ -115,12 +118,16 @@ class World:
                 self.memory_held.discard(command.model)
             case lc.Spawn():
                 self.spawn(command)
+            case lc.Take():
+                self.take(command)
             case lc.OrderLoad() | lc.OrderLeave() | lc.OrderKill():
                 self.order(command)
             case lc.Fence():
                 self.fence(command.life)
             case lc.Announce():
                 self.announced(command.view)
+            case lc.NoteFailure():
+                assert command.what
             case lc.ShowProgress():
                 assert self.lifecycle.view(command.model, self.now_s).state is lc.State.LOADING
             case lc.FailWaiters():
@@ -171,15 +178,23 @@ class World:
     def grant(self, model: ModelId) -> None:
         self.memory_asked.discard(model)
         self.memory_held.add(model)
-        self.pending.append(lc.Reserved(model))
+        offered = max(self.standing, default=None)  # the same to all: the first to begin has it
+        self.pending.append(lc.Reserved(model, offered))
 
     def spawn(self, command: lc.Spawn) -> None:
+        assert command.life > self.last_life, "a life number was used again"
+        self.last_life = command.life
+        self.begin(command, Process(command.model))
+
+    def take(self, command: lc.Take) -> None:
+        alive = self.standing.pop(command.life)  # else a life was taken that is another's, or was withdrawn
+        self.begin(command, Process(command.model, greeted=True, alive=alive))
+
+    def begin(self, command: lc.Spawn | lc.Take, process: Process) -> None:
         assert self.keeper_is_up
         assert command.model in self.memory_held, "a process began without memory"
-        assert command.life > self.last_life, "a life number was used again"
         assert not [p for p in self.processes.values() if p.model == command.model and p.alive], "two lives at once"
-        self.last_life = command.life
-        self.processes[command.life] = Process(command.model)
+        self.processes[command.life] = process
 
     def fence(self, life: Life) -> None:
         process = self.processes[life]
@@ -279,6 +294,20 @@ class World:
 
     # --- keeper and processes
 
+    def one_stands_by(self) -> None:
+        if self.keeper_is_up:
+            self.log.append((None, self.now_s, ()))
+            self.last_life = self.lifecycle.set_aside()
+            self.standing[self.last_life] = True
+            self.feed(lc.StoodBy(self.last_life, 4000 + self.last_life))
+
+    def one_stands_by_no_more(self, life: Life, *, seen: bool) -> None:
+        if life in self.standing:
+            self.standing[life] = False
+        if seen:
+            self.standing.pop(life, None)
+            self.feed(lc.Withdrawn(life))
+
     def keeper_comes(self) -> None:
         self.keeper_is_up = True
         self.feed(lc.KeeperUp())
@@ -286,6 +315,7 @@ class World:
     def keeper_falls(self) -> None:
         """Ray falls with it, and all processes; of those that have a connection the socket tells, later."""
         self.keeper_is_up = False
+        self.standing.clear()
         for process in self.processes.values():
             process.alive = False
         self.feed(lc.KeeperDown("the keeper fell"))
@@ -398,6 +428,9 @@ class World:
     def replay(self) -> None:
         lifecycle, scheduler = lc.Lifecycle(FIRST_LIFE), sc.Scheduler()
         for event, now_s, commands in self.log:
+            if event is None:
+                lifecycle.set_aside()
+                continue
             assert step(lifecycle, scheduler, event, now_s) == commands
 
 
@@ -472,6 +505,13 @@ class Core(RuleBasedStateMachine):
             self.world.keeper_comes()
         elif not comes and self.world.keeper_is_up:
             self.world.keeper_falls()
+
+    @rule(falls=st.booleans(), seen=st.booleans(), data=st.data())
+    def standby(self, data: st.DataObject, *, falls: bool, seen: bool) -> None:
+        if not falls:
+            self.world.one_stands_by()
+        elif self.world.standing:
+            self.world.one_stands_by_no_more(data.draw(st.sampled_from(sorted(self.world.standing))), seen=seen)
 
     @rule(model=models)
     def unload(self, model: ModelId) -> None:
@@ -587,4 +627,5 @@ def busy_deeds(world: World, dice: random.Random) -> list[tuple[float, Callable[
         (0.1, lambda: world.time_passes(30.0)),
         (0.3, lambda: world.evict(dice.choice(MODELS))),
         (0.5, lambda: world.memory_changes(short=dice.random() < 0.3)),
+        (0.5, world.one_stands_by),
     ]

@@ -12,7 +12,7 @@ from inferd.errors import LoadFailed
 from inferd_actors.engines.llama_cpp.prediction import predict
 from inferd_actors.headers.header import Header
 from inferd_daemon.catalogue import Schema, curated
-from inferd_daemon.foresight import Foresight
+from inferd_daemon.foresight import Foreseen, Foresight
 from inferd_daemon.headers import Headers
 from inferd_daemon.store import Store
 
@@ -35,14 +35,14 @@ class OneFile:
 
 def foreseen(
     file: Path | None, said: Header | LoadFailed = HEADER, *, engine: str = "llama_cpp", **options: int
-) -> int | None:
+) -> Foreseen:
     def read(_path: str) -> Header:
         if isinstance(said, LoadFailed):
             raise said
         return said
 
-    async def ask() -> int | None:
-        told: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+    async def ask() -> Foreseen:
+        told: asyncio.Future[Foreseen] = asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as tasks:
             foresight = Foresight(Headers(tasks, read), cast("Store", OneFile(file)), {"Q4_0"})
             foresight.ask(catalogue.find("test/one:a"), told.set_result)
@@ -65,16 +65,14 @@ def test_a_sound_file_tells_what_its_life_takes_on_this_machine(file: Path) -> N
     assert foreseen(file, context_tokens=512) == expected > 2 * 10**9
 
 
-def test_a_corrupt_file_tells_nothing(file: Path) -> None:
-    assert foreseen(file, CORRUPT) is None
-
-
-def test_a_wrong_setting_is_left_to_the_load(file: Path) -> None:
-    assert foreseen(file, context_tokens=10**6) is None
-
-
-def test_a_model_that_is_not_stored_tells_nothing() -> None:
-    assert foreseen(None) is None
+def test_a_corrupt_file_a_wrong_setting_and_a_missing_file_tell_why_the_load_would_fail(file: Path) -> None:
+    assert foreseen(file, CORRUPT) is CORRUPT
+    wrong = foreseen(file, context_tokens=10**6)
+    assert isinstance(wrong, LoadFailed)
+    assert "context_tokens" in wrong.message
+    missing = foreseen(None)
+    assert isinstance(missing, LoadFailed)
+    assert missing.details["cause"] == "file_missing"
 
 
 def test_an_engine_without_files_tells_nothing(file: Path) -> None:

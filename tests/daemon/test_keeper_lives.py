@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from inferd_actors.messages import Died, HeldLife, KeeperReady, KeeperTrouble, Kill, Shutdown, Spawn, Spawned
+from inferd_actors.messages import Assign, Died, HeldLife, KeeperReady, KeeperTrouble, Kill, Shutdown, Spawn, Spawned
 from inferd_daemon.lives import (
     MAX_LIVES,
     Alone,
@@ -155,6 +155,44 @@ def test_a_ray_that_does_not_start_ends_the_keeper_with_the_reason() -> None:
     ]
 
 
+def unassigned(lives: Lives) -> None:
+    """Have life 1 begin without a model."""
+    lives.step(Spawn(1, "model", "", VOUCHER), 0.0)
+    lives.step(Started(1, 501), 0.0)
+
+
+def models_of(lives: Lives) -> list[str]:
+    """Return the models of the living, as a new daemon is told them."""
+    (ready,) = told(lives.step(Welcomed(), 9.0))
+    assert isinstance(ready, KeeperReady)
+    return [held.model for held in ready.lives]
+
+
+def test_a_life_without_a_model_is_given_one_and_keeps_it(lives: Lives) -> None:
+    unassigned(lives)
+    assert models_of(lives) == [""]
+    assert lives.step(Assign(1, "test/m1:x"), 1.0) == []
+    assert lives.step(Assign(1, "test/m1:x"), 1.0) == []
+    assert models_of(lives) == ["test/m1:x"]
+
+
+def test_a_life_that_is_to_be_a_second_model_s_is_ended(lives: Lives) -> None:
+    unassigned(lives)
+    lives.step(Assign(1, "test/m1:x"), 1.0)
+    assert lives.step(Assign(1, "test/m2:x"), 2.0) == [Finish(1)]
+    assert models_of(lives) == ["test/m1:x"]
+
+
+def test_no_other_process_becomes_a_model_s(lives: Lives) -> None:
+    lives.step(Spawn(1, "router", "router", VOUCHER), 0.0)
+    lives.step(Started(1, 501), 0.0)
+    assert lives.step(Assign(1, "test/m1:x"), 1.0) == [Finish(1)]
+
+
+def test_a_life_that_is_not_held_is_told_dead_when_it_is_to_have_a_model(lives: Lives) -> None:
+    assert told(lives.step(Assign(5, "test/m5:x"), 1.0)) == [Died(5, "it was not held")]
+
+
 class KeeperInItsWorld(RuleBasedStateMachine):
     """Orders, processes, Ray and time in any order that can happen; the world answers effects late, but it answers."""
 
@@ -238,6 +276,17 @@ class KeeperInItsWorld(RuleBasedStateMachine):
         self.ordered.add(self.next_life)
         self.step(order(self.next_life))
         self.next_life += 1
+
+    @rule()
+    def spawn_without_a_model(self) -> None:
+        self.ordered.add(self.next_life)
+        self.step(Spawn(self.next_life, "model", "", VOUCHER))
+        self.next_life += 1
+
+    @precondition(lambda self: self.ordered - self.known_dead())
+    @rule(data=st.data(), model=st.sampled_from(["test/m1:x", "test/m2:x"]))
+    def assign(self, data: st.DataObject, model: str) -> None:
+        self.step(Assign(data.draw(st.sampled_from(sorted(self.ordered - self.known_dead()))), model))
 
     @precondition(lambda self: self.ordered - self.known_dead())
     @rule(data=st.data())

@@ -10,7 +10,7 @@ from inferd_daemon import ledger as lg
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ledger.holding import AGING_S, LEAST_TURN_S, PATIENCE_S
 from inferd_daemon.ledger.leaving import LONG_IDLE_S
-from inferd_daemon.ledger.machine import SQUEEZED_S
+from inferd_daemon.ledger.machine import LOOK_S, SQUEEZED_S
 from inferd_daemon.ledger.room import HARD_MARK
 from inferd_daemon.ledger.story import MAX_RECORDS
 from inferd_daemon.ledger.verdict import Books, Fits, FitsAfter, Squeezed, TooLarge, Waits, judge
@@ -299,3 +299,130 @@ def test_a_limit_is_within_the_budget_and_within_what_is_there(
     limit = lg.Terms(budget, reserve).limit_bytes(lg.Room(1_000, available, held))
     assert 0 <= limit <= max(0, available + held - reserve)
     assert budget is None or limit <= budget
+
+
+# --- holds
+
+
+def need(peak_bytes: int) -> lg.Need:
+    return lg.Need(peak_bytes, 1.0)
+
+
+ONE, TWO = lg.HoldNo(1), lg.HoldNo(2)
+
+
+def hold(story: Story, number: lg.HoldNo, rank: int = VOICE, **needs: int) -> Story:
+    """Have an app hold models, by their letters."""
+    models = {ModelId("test", letter, "x"): need(size) for letter, size in needs.items()}
+    return story.happens(lg.HoldAsked(number, models, "voice", rank))
+
+
+def test_a_hold_has_the_memory_of_all_its_models_at_once() -> None:
+    story = hold(Story(), ONE, a=30, b=30, c=30)
+    assert story.orders == [lg.GrantHold(ONE)]
+    assert story.ledger.accounts.held_bytes(lg.RAM) == 90
+    assert story.asks(D, 20).orders == []
+    assert story.asks(A, 30).orders == [lg.Grant(A)], "its load asks, and has what was promised"
+
+
+def test_a_hold_that_does_not_fit_takes_nothing_and_says_what_each_part_needs() -> None:
+    story = hold(Story().holds(D, 50), ONE, a=60, b=50)
+    assert story.refusal.retry_after_s is None
+    assert story.refusal.numbers["need_bytes"] == 110
+    assert story.refusal.numbers[f"need_bytes of {B}"] == 50
+    assert story.refusal.numbers["limit_bytes"] == 100
+    assert story.ledger.accounts.held_bytes(lg.RAM) == 50, "somebody left for a hold that is not to be had"
+
+
+def test_what_is_there_already_counts_for_a_hold_and_does_not_leave_for_it() -> None:
+    story = hold(Story().holds(A, 60).holds(B, 30), ONE, a=60, c=40)
+    assert story.orders == [lg.Evict(B)]
+    assert story.happens(lg.Left(B), lg.Released(B)).orders == [lg.GrantHold(ONE)]
+
+
+def test_a_hold_waits_for_the_end_of_a_life_of_its_own_model() -> None:
+    story = Story().holds(A, 40).happens(lg.Left(A))
+    assert hold(story, ONE, a=40).orders == []
+    assert story.happens(lg.Released(A)).orders == [lg.GrantHold(ONE)]
+
+
+def test_held_models_neither_leave_nor_yield_nor_grow_old() -> None:
+    story = hold(Story(keep_alive_s=10.0).holds(A, 60).holds(B, 30, idle=False), ONE, a=60, b=30)
+    story.asks(C, 50).happens(lg.Ticked(), after_s=3_600.0)
+    assert story.orders == []
+    assert any("held" in one.rule for one in story.ledger.story.of(C))
+    story.happens(lg.Released(C), lg.RoomRead(lg.RAM, lg.Room(1_000, 0, 10)))
+    assert story.orders == [], "a held model left because other programs took the memory"
+    assert story.happens(lg.HoldEnded(ONE), lg.RoomRead(lg.RAM, lg.Room(1_000, 0, 10))).orders == [lg.Evict(A)]
+
+
+def test_after_a_hold_its_models_stay_for_their_keep_alive() -> None:
+    story = hold(Story(keep_alive_s=10.0).holds(A, 60), ONE, a=60)
+    story.happens(lg.HoldEnded(ONE), after_s=3_600.0)
+    assert story.orders == []
+    assert story.happens(lg.Ticked(), after_s=10.0).orders == [lg.Evict(A)]
+
+
+def test_a_hold_does_not_wait_for_the_end_of_another_and_says_so() -> None:
+    story = hold(hold(Story(), ONE, a=60), TWO, b=50)
+    assert story.refusal.numbers["leased_bytes"] == 60
+    assert story.refusal.retry_after_s is not None
+    assert "other holds leave" in story.refusal.message
+    assert hold(story, TWO, a=60, c=40).orders == [lg.GrantHold(TWO)], "models are shared"
+
+
+def test_what_a_held_model_had_stays_promised_to_its_next_life() -> None:
+    story = hold(Story(), ONE, a=60).asks(A, 60).happens(lg.Loaded(A, 1.0))
+    story.asks(B, 50).happens(lg.Released(A))
+    assert story.orders == []
+    assert story.asks(A, 60).orders == [lg.Grant(A)]
+
+
+def test_what_was_only_promised_is_free_when_the_hold_ends() -> None:
+    story = hold(Story(), ONE, a=60, b=30).asks(A, 60).asks(C, 40)
+    assert story.orders == []
+    assert story.happens(lg.HoldEnded(ONE)).orders == [lg.Grant(C)]
+    assert story.ledger.accounts.held_bytes(lg.RAM) == 100
+
+
+def test_a_hold_takes_a_load_along_that_waits_for_one_of_its_models() -> None:
+    story = Story().holds(D, 60, idle=False).asks(A, 50)
+    assert hold(story, ONE, a=50, b=50).orders == []
+    story.happens(lg.Released(D))
+    assert story.orders in ([lg.Grant(A), lg.GrantHold(ONE)], [lg.Grant(A)])
+    assert story.happens(lg.Ticked()).ledger.accounts.held == {ONE: frozenset({A, B})}
+
+
+# --- how long models stay
+
+
+def test_a_model_stays_for_the_longest_wish_that_still_runs() -> None:
+    story = Story(keep_alive_s=100.0).asks(A, 10).happens(lg.Loaded(A, 1.0), lg.Used(A), lg.Kept(A, 30.0))
+    story.happens(lg.Rested(A)).happens(lg.Used(A), lg.Kept(A, 5.0), lg.Rested(A), after_s=10.0)
+    assert story.happens(lg.Ticked(), after_s=19.0).orders == []
+    assert story.happens(lg.Ticked(), after_s=1.0).orders == [lg.Evict(A)]
+
+
+def test_a_wish_of_nothing_unloads_at_once_and_none_means_as_configured() -> None:
+    story = Story(keep_alive_s=100.0).asks(A, 10).happens(lg.Loaded(A, 1.0), lg.Used(A), lg.Kept(A, 0.0))
+    assert story.happens(lg.Rested(A)).orders == [lg.Evict(A)]
+    story = Story(keep_alive_s=100.0).asks(A, 10).happens(lg.Loaded(A, 1.0), lg.Used(A), lg.Kept(A, None))
+    story.happens(lg.Rested(A)).happens(lg.Used(A), lg.Kept(A, 0.0), lg.Rested(A), after_s=1.0)
+    assert story.happens(lg.Ticked(), after_s=98.0).orders == []
+    assert story.happens(lg.Ticked(), after_s=1.0).orders == [lg.Evict(A)]
+
+
+def test_while_other_programs_have_the_memory_the_machine_is_looked_at_again_soon() -> None:
+    story = Story(lg.Terms(None, 0)).happens(lg.RoomRead(lg.RAM, lg.Room(1_000, 10, 0)))
+    story.asks(A, 50, VOICE)
+    due_s = story.ledger.next_timer_s()
+    assert due_s is not None
+    assert due_s - story.now_s <= LOOK_S
+    story.happens(lg.RoomRead(lg.RAM, ROOM), lg.Ticked(), after_s=LOOK_S)
+    assert story.ledger.accounts.holdings.keys() == {A}
+
+
+def test_who_joins_a_waiting_load_in_a_lower_class_changes_nothing() -> None:
+    story = Story().holds(D, 100, idle=False).asks(A, 50, ORDINARY)
+    assert story.asks(A, 50, BATCH, after_s=1.0).did == []
+    assert story.asks(A, 50, VOICE).ledger.accounts.waiting[A].rank == VOICE

@@ -45,6 +45,14 @@ def deeds(sim: MemoryWorld, dice: random.Random) -> list[tuple[float, Callable[[
     def other_programs_move() -> None:
         sim.room_is(lg.Room(64 * GB, dice.choice((9, 20, 60)) * GB, sim.ledger.accounts.held_bytes(lg.RAM)))
 
+    def hold() -> None:
+        if len(sim.holds) < 3:
+            sim.hold(tuple(dice.sample(MODELS, dice.choice((1, 2, 3)))), dice.randrange(2))
+
+    def release() -> None:
+        if sim.holds:
+            sim.release(dice.choice(list(sim.holds)))
+
     return [
         (10, ask),
         (1, withdraw),
@@ -52,6 +60,8 @@ def deeds(sim: MemoryWorld, dice: random.Random) -> list[tuple[float, Callable[[
         (0.2, lambda: sim.until(sim.now_s + dice.expovariate(0.01))),
         (0.3, lambda: sim.die(dice.choice(MODELS))),
         (0.2, other_programs_move),
+        (0.4, hold),
+        (0.6, release),
     ]
 
 
@@ -62,8 +72,12 @@ def test_100_000_events_of_a_busy_machine_keep_every_promise() -> None:
     while sim.events < 100_000:
         for _, deed in dice.choices(chosen, [weight for weight, _ in chosen], k=100):
             deed()
+    assert not sim.ledger.accounts.waiting.keys() - {*sim.holds, *(m for m, asked in sim.waiting.items() if asked)}
+    for hold in list(sim.holds):
+        sim.release(hold)
     sim.room_is(ROOM)
     sim.until(sim.now_s + 3_600.0)
+    assert not sim.ledger.accounts.held
     assert min(sim.loads.values()) > 10
     assert not any(sim.waiting.values())
     assert not sim.ledger.accounts.waiting

@@ -32,6 +32,7 @@ from inferd_daemon.lifecycle import (
     Loaded,
     LoadFailed,
     MemoryRefused,
+    NoteFailure,
     OrderKill,
     OrderLeave,
     OrderLoad,
@@ -99,7 +100,7 @@ class Story:
     @property
     def orders(self) -> list[Command]:
         """What was ordered, without what was only told, and without memory if there is enough."""
-        told = (Announce, ShowProgress, FailWaiters, *((Reserve, Release) if self.has_memory else ()))
+        told = (Announce, ShowProgress, NoteFailure, FailWaiters, *((Reserve, Release) if self.has_memory else ()))
         return [command for command in self.did if not isinstance(command, told)]
 
     @property

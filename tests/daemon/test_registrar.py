@@ -12,6 +12,7 @@ from inferd.messages.events import (
     Discovered,
     Error,
     Finished,
+    Held,
     ModelList,
     Pulled,
     Registered,
@@ -25,6 +26,7 @@ from inferd.messages.events import (
 from inferd.messages.operations import (
     Discover,
     Generate,
+    Hold,
     ListModels,
     ListSchemas,
     ListUpgrades,
@@ -38,7 +40,8 @@ from inferd.messages.operations import (
 )
 from inferd.messages.schemas import Endpoint, ModelSchema
 from inferd_daemon.catalogue import ModelId
-from inferd_daemon.lifecycle import State
+from inferd_daemon.lifecycle import FilesChanged, State
+from inferd_daemon.peaks import Peak
 
 STARTER = "huggingfacetb/smollm2-135m-instruct:q4_1"
 MINE = "me/mine:x"
@@ -373,3 +376,20 @@ def test_upgrades_are_about_what_is_stored(home: House) -> None:
 
 def test_a_look_around_is_answered(home: House) -> None:
     assert end_of(home, Discover()) == Discovered((), ())
+
+
+def test_a_model_that_a_hold_keeps_is_neither_removed_nor_taken_off_the_list(home: House) -> None:
+    register(home)
+    held = home.ask(Hold((MINE,), 60.0))
+    home.wait_until(lambda: any(one.name == MINE for one in home.processes.values()))
+    home.load(MINE)
+    assert isinstance(held.end, Held)
+    refused(end_of(home, Unregister(MINE)), "resource_blocked", "held by app")
+    curated = home.catalogue.find(STARTER)
+    home.run(lambda: home.fleet.step(FilesChanged(curated.id, stored=True), home.clock[0]))
+    home.store.stored.add(STARTER)
+    home.peaks.known[STARTER] = Peak(1, 1.0)
+    held = home.ask(Hold((STARTER,), 60.0))
+    home.wait_until(lambda: any(one.name == STARTER for one in home.processes.values()))
+    refused(end_of(home, Remove(STARTER)), "resource_blocked", "held by app")
+    assert not held.ends

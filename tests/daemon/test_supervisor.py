@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 from house import ABSENT, FILED, HEADER, MODELS, House, Process, house
 
 from inferd.errors import LoadFailed
 from inferd.messages import control, operations
-from inferd.messages.events import Cancelled, Error, Finished, Pulled, StatusReport, Unloaded
+from inferd.messages.events import Cancelled, Error, Finished, Pulled, StatusReport, Unloaded, WhyReport
 from inferd_actors import messages as actors
 from inferd_actors.engines.llama_cpp.prediction import predict
 from inferd_daemon import crossing
+from inferd_daemon.ledger.estimate import PROCESS_BYTES
 from inferd_daemon.lifecycle import State
+from inferd_daemon.orphans import PATIENCE_S
 from inferd_daemon.peaks import Peak
+from inferd_daemon.pulse import FIRST_QUIET_S, PROBE_S, STRIKES
 
 
 @pytest.fixture
@@ -159,12 +163,64 @@ def test_a_load_that_the_keeper_takes_along_is_tried_again_by_the_next_one(home:
     assert isinstance(asked.end, Finished)
 
 
-def test_a_silent_process_with_work_is_given_up(home: House) -> None:
+@pytest.mark.parametrize("how", ["it does not answer", "its engine stands still"])
+def test_a_process_that_does_not_do_its_work_is_given_up_and_replaced(home: House, how: str) -> None:
     _running(home)
-    home.wait(61.0)
+    process = home.process()
+    process.deaf, process.stuck = how == "it does not answer", True
+    home.wait(FIRST_QUIET_S)
+    for _ in range(STRIKES):
+        assert not home.asked[0].ends
+        home.wait(PROBE_S)
     (asked,) = home.asked
     assert isinstance(asked.end, Error)
-    assert asked.end.code == "model_failed"
+    assert (asked.end.code, asked.end.retryable) == ("model_failed", True)
+    assert process.life not in home.processes
+    again = home.ask()
+    home.settle()
+    home.finish(process := home.load(), next(iter(process.streams)))
+    home.settle()
+    assert isinstance(again.end, Finished)
+    why = home.ask(operations.Why(MODELS[0]))
+    home.settle()
+    assert isinstance(why.end, WhyReport)
+    (failure,) = [one for one in why.end.decisions if one.kind == "failure"]
+    assert "no step for 45 s with a request in flight" in failure.rule
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["it makes steps", "its streams wait for their apps"])
+def test_a_process_that_gets_on_or_has_nothing_to_do_is_left_alone(home: House, *, waits: bool) -> None:
+    _running(home)
+    process = home.process()
+    process.waits = waits
+    for _ in range(40):
+        home.wait(PROBE_S)
+    assert home.process() is process
+    assert not home.asked[0].ends
+
+
+# --- what an earlier daemon left
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["it ends", "the kernel does not let go of it"])
+def test_nothing_is_loaded_beside_what_an_earlier_daemon_left(*, ends: bool) -> None:
+    with house() as home:
+        home.connect()
+        home.processes[7] = Process(7, MODELS[1], "secret of an earlier daemon")
+        home.ask()
+        home.keeper_hears = False
+        home.keeper_comes()
+        home.settle()
+        home.wait(PATIENCE_S / 2)
+        assert set(home.processes) == {7}
+        home.keeper_hears = True
+        if ends:
+            home.die(7)
+            home.keeper_says(actors.Died(7, "killed by order"))
+            home.settle()
+        else:
+            home.wait(PATIENCE_S / 2)
+        assert [one.name for one in home.processes.values() if one.life != 7] == [MODELS[0]]
 
 
 # --- deadlines
@@ -243,22 +299,43 @@ def test_a_load_that_is_given_up_while_its_header_is_read_reserves_nothing(home:
     assert not home.processes
 
 
-def test_a_corrupt_file_reaches_no_engine_and_is_refused_from_then_on(home: House) -> None:
-    home.corrupt = LoadFailed("m.gguf is no sound model file: cut off", details={"cause": "file_corrupt"})
-    process = _filed(home)
-    home.greet(process)
-    (first,) = home.asked
-    home.wait_until(lambda: bool(first.ends))
-    again = home.ask(model=FILED)
+def test_a_corrupt_file_evicts_nobody_gets_no_process_and_is_refused_from_then_on() -> None:
+    with house(PROCESS_BYTES * 3 // 2) as home:
+        home.connect()
+        home.keeper_comes()
+        home.settle()
+        submit = _running(home)
+        home.finish(home.process(), submit.stream)
+        home.settle()
+        home.corrupt = LoadFailed("m.gguf is no sound model file: cut off", details={"cause": "file_corrupt"})
+        first = home.ask(model=FILED)
+        home.wait_until(lambda: bool(first.ends))
+        again = home.ask(model=FILED)
+        home.settle()
+        assert [one.name for one in home.processes.values()] == [MODELS[0]]
+        assert not home.process().leaving
+        for asked in (first, again):
+            assert isinstance(asked.end, Error)
+            assert (asked.end.code, asked.end.retryable) == ("load_failed", False)
+            assert dict(asked.end.details or {})["cause"] == "file_corrupt"
+            assert "cut off" in asked.end.message
+        preflight = home.ask(operations.Preflight(FILED))
+        home.wait_until(lambda: bool(preflight.ends))
+        assert isinstance(preflight.end, Error)
+        assert "cut off" in preflight.end.message
+
+
+def test_a_bug_while_memory_is_looked_for_ends_the_request_and_the_next_one_is_served(home: House) -> None:
+    with mock.patch.object(home.peaks, "of", side_effect=ZeroDivisionError):
+        broken = home.ask()
+        home.settle()
+    assert isinstance(broken.end, Error)
+    assert "ZeroDivisionError" in broken.end.message
+    again = home.ask()
     home.settle()
-    assert not process.loading
-    assert not home.processes
-    for asked in (first, again):
-        assert isinstance(asked.end, Error)
-        assert (asked.end.code, asked.end.retryable) == ("load_failed", False)
-        assert dict(asked.end.details or {})["cause"] == "file_corrupt"
-        assert "cut off" in asked.end.message
-    assert _empty(home)
+    home.finish(process := home.load(), next(iter(process.streams)))
+    home.settle()
+    assert isinstance(again.end, Finished)
 
 
 def test_a_header_that_comes_too_late_changes_nothing(home: House) -> None:

@@ -23,13 +23,14 @@ from inferd import wire
 from inferd.errors import LoadFailed, PullFailed
 from inferd.messages import control, operations
 from inferd.messages.events import Cancelled, Discovered, Finished, Terminal
-from inferd.messages.reports import DaemonReport
+from inferd.messages.reports import DaemonReport, Problem
 from inferd_actors import messages as actors
 from inferd_actors.headers.header import Header
 from inferd_daemon import config, crossing
 from inferd_daemon.attendants import LIVES, Attendants
 from inferd_daemon.catalogue import FileSource, ModelId, Schema, curated
 from inferd_daemon.cluster import Cluster
+from inferd_daemon.custodian import Custodian
 from inferd_daemon.desk import Desk
 from inferd_daemon.fleet import KEEPER, Fleet
 from inferd_daemon.foresight import Foresight
@@ -38,11 +39,14 @@ from inferd_daemon.ids import Life
 from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Room, Terms
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
 from inferd_daemon.peaks import Peak, Peaks, Shape
+from inferd_daemon.pins import Pins
 from inferd_daemon.pulls import Pulls
+from inferd_daemon.read_ahead import ReadAhead
 from inferd_daemon.registrar import Registrar
 from inferd_daemon.registry import Registry
 from inferd_daemon.requests import Requests
 from inferd_daemon.session import Peer
+from inferd_daemon.standby import Standby
 from inferd_daemon.steward import Steward
 from inferd_daemon.store import Progress, Store
 from inferd_daemon.supervisor import Supervisor
@@ -203,9 +207,15 @@ class Process:
     peer: bytes = b""
     """Empty: no connection."""
     loading: bool = False
+    preparing: bool = False
     leaving: bool = False
     deaf: bool = False
     """It hangs: hears everything and does nothing."""
+    stuck: bool = False
+    """Its engine hangs: it says how many steps it has made, and makes none."""
+    waits: bool = False
+    """Its streams wait for their apps."""
+    steps: int = 0
     streams: dict[int, actors.Submit] = field(default_factory=dict)
     requests: dict[int, int] = field(default_factory=dict)
     told_to_end: list[int] = field(default_factory=list)
@@ -214,9 +224,20 @@ class Process:
 class House:
     """Everything between an app's frames and an actor's frames."""
 
-    def __init__(self, clock: list[float], budget_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        clock: list[float],
+        budget_bytes: int | None = None,
+        pinned: Sequence[ModelId] = (),
+        *,
+        wants_standby: bool = False,
+    ) -> None:
         self.clock = clock
+        self.wants_standby = wants_standby
         self.budget_bytes = budget_bytes
+        self.pinned = pinned
+        """By the config."""
+        self.faults: list[Problem] = []
         self.room = ROOM
         self.folder = TemporaryDirectory(prefix="house-")
         self.rows_file = Path(self.folder.name) / "models.json"
@@ -257,13 +278,17 @@ class House:
         welcome = control.Welcome(1, "i" * 32, "test", 1)
         self.board = Switchboard(welcome, lambda name: str(self.catalogue.find(name).id))
         cluster, store = cast("Cluster", self.cluster), cast("Store", self.store)
-        self.supervisor = supervisor = Supervisor(self.catalogue, cluster, self.attendants, MODELS[0])
+        self.standby = Standby(is_wanted=self.wants_standby)
+        self.supervisor = supervisor = Supervisor(self.catalogue, cluster, self.attendants, self.standby, MODELS[0])
         post = self.orders.extend
         supervisor.connect(post)
         lifecycle = Lifecycle(Life(FIRST_LIFE + LIVES))
         tasks = cast("asyncio.TaskGroup", asyncio.get_running_loop())  # it owns the tasks until the house closes
         headers = Headers(tasks, self._read_header)
-        supervisor.fleet = self.fleet = Fleet(lifecycle, self.catalogue, store, cluster, headers, post, supervisor)
+        read_ahead = ReadAhead(tasks, lambda: 0)
+        supervisor.fleet = self.fleet = Fleet(
+            lifecycle, self.catalogue, store, cluster, headers, read_ahead, post, supervisor
+        )
         settings = config.Settings.model_construct(apps=self.rules, limits=config.Limits())
         self.ledger = Ledger({RAM: Terms(self.budget_bytes)}, KeepAlive())
         self.peaks = FakePeaks()
@@ -279,16 +304,30 @@ class House:
         )
         supervisor.requests = self.requests = Requests(settings, self.catalogue, post, supervisor, "trace")
         supervisor.pulls = Pulls(store, tasks, supervisor.pull_moved)
+        supervisor.custodian = self.custodian = Custodian(
+            catalogue=self.catalogue,
+            fleet=self.fleet,
+            requests=self.requests,
+            steward=supervisor.steward,
+            pins=Pins(self.rows_file.with_name("pins.json"), self.pinned),
+            tasks=cast("asyncio.TaskGroup", self.list_tasks),
+            company=supervisor,
+        )
+        for model in self.custodian.pins.models:
+            supervisor.steward.pin(model, time.monotonic(), is_pinned=True)
         supervisor.desk = Desk(
             catalogue=self.catalogue,
             fleet=self.fleet,
             requests=self.requests,
             steward=supervisor.steward,
+            custodian=self.custodian,
             meter=Meter(lambda: ()),
             tasks=tasks,
             post=post,
             stop=self.stops_s.append,
             identity=self._identity,
+            default_model=supervisor.default_model,
+            faults=lambda: self.faults,
         )
         supervisor.registrar = Registrar(
             registry=self.catalogue,
@@ -298,6 +337,7 @@ class House:
             tasks=cast("asyncio.TaskGroup", self.list_tasks),
             discover=lambda: Discovered((), ()),
             ceiling_bytes=supervisor.steward.ceiling_bytes,
+            check_free=self.custodian.check_free,
         )
         for schema in self.catalogue.schemas:
             self.fleet.step(FilesChanged(schema.id, self.store.has(schema)), time.monotonic())
@@ -409,6 +449,7 @@ class House:
         model: str | None = MODELS[0],
         timeout_s: float = 300.0,
         priority: control.Priority = "interactive",
+        keep_alive_s: float | None = None,
     ) -> Asked:
         """Have an app ask for something, text if nothing is named; the loop has not heard of it yet."""
         number = len(self.apps[peer]) + 1
@@ -423,6 +464,7 @@ class House:
             int(timeout_s * 1000),
             priority=priority,
             model=model if type(wanted) in operations.FOR_MODELS | operations.FOR_VOCABULARIES else None,
+            keep_alive_s=keep_alive_s,
         )
         self._app_said(peer, wire.encode_request(request, wanted))
         return asked
@@ -476,6 +518,9 @@ class House:
             case actors.Spawn(life, kind, name, secret) if kind in ("model", "vocab") and self.keeper_hears:
                 self.processes[life] = Process(life, name, secret, kind)
                 self.keeper_says(actors.Spawned(life, 4_000 + life))
+            case actors.Assign(life, name) if self.keeper_hears and life in self.processes:
+                assert self.processes[life].name in ("", name), "a process was given two models"
+                self.processes[life].name = name
             case actors.Kill(life) if self.keeper_hears:
                 self.die(life)
                 self.keeper_says(actors.Died(life, "killed by order"))
@@ -514,6 +559,12 @@ class House:
         if process.peer:
             self._actor_said(process.peer, actors.encode_control(message))
 
+    def count(self, process: Process) -> None:
+        """Have a process tell its counters; an engine that has something to do has made a step since."""
+        due = 0 if process.waits else len(process.streams)
+        process.steps += bool(due) and not process.stuck
+        self.tell(process, actors.Stats({"steps": float(process.steps), "due": float(due)}))
+
     def finish(self, process: Process, stream: int, event: Terminal | None = None) -> None:
         """Have a process send the end of a stream."""
         submit = process.streams.pop(stream)
@@ -544,7 +595,10 @@ class House:
         if process is None:
             return
         match message:
+            case actors.Prepare():
+                process.preparing = True
             case actors.Load():
+                process.name = process.name or message.model
                 process.loading = True
             case actors.Submit(stream):
                 process.streams[stream] = message
@@ -555,6 +609,8 @@ class House:
                 process.told_to_end.append(stream)
             case actors.Leave():
                 process.leaving = True
+            case actors.AskStats() if not process.deaf:
+                self.count(process)
             case _:
                 pass
 
@@ -605,8 +661,13 @@ def _nothing() -> None:
 
 
 @contextmanager
-def house(budget_bytes: int | None = None) -> Iterator[House]:
+def house(
+    budget_bytes: int | None = None, pinned: Sequence[ModelId] = (), *, wants_standby: bool = False
+) -> Iterator[House]:
     """Give a house whose clock a test moves; the standard library's clock stands still meanwhile."""
     clock = [time.monotonic()]
-    with mock.patch("time.monotonic", side_effect=lambda: clock[0]), House(clock, budget_bytes) as built:
+    with (
+        mock.patch("time.monotonic", side_effect=lambda: clock[0]),
+        House(clock, budget_bytes, pinned, wants_standby=wants_standby) as built,
+    ):
         yield built

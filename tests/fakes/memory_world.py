@@ -60,6 +60,10 @@ class MemoryWorld:
         self.all: list[Asked] = []
         self.loads: dict[ModelId, int] = dict.fromkeys(kinds, 0)
         self.refusals = 0
+        self.holds: dict[lg.HoldNo, tuple[ModelId, ...]] = {}
+        """Holds that have not ended, and their models."""
+        self.held: set[lg.HoldNo] = set()
+        """Those that have their memory."""
         self.events = 0
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
@@ -92,6 +96,20 @@ class MemoryWorld:
             if not waiting and asked.model not in self.lives:
                 self._feed(lg.Released(asked.model))
 
+    def hold(self, models: tuple[ModelId, ...], rank: int) -> lg.HoldNo:
+        """Have an app hold models."""
+        hold = lg.HoldNo(next(self._count))
+        self.holds[hold] = models
+        needs = {model: lg.Need(self.kinds[model].need_bytes, self.kinds[model].load_s) for model in models}
+        self._feed(lg.HoldAsked(hold, needs, "voice", rank))
+        return hold
+
+    def release(self, hold: lg.HoldNo) -> None:
+        """End a hold, or give up waiting for it."""
+        if self.holds.pop(hold, None) is not None:
+            self.held.discard(hold)
+            self._feed(lg.HoldEnded(hold))
+
     def die(self, model: ModelId) -> None:
         """Have a model's process fall, whatever it does."""
         live = self.lives.get(model)
@@ -121,7 +139,7 @@ class MemoryWorld:
 
     def _want(self, model: ModelId) -> None:
         kind, waiting = self.kinds[model], self.waiting[model]
-        rank = min(asked.rank for asked in waiting)
+        rank = min((asked.rank for asked in waiting), default=0)
         self._feed(lg.Asked(model, kind.need_bytes, "app", rank, kind.load_s))
 
     def _feed(self, event: lg.Event) -> None:
@@ -130,19 +148,42 @@ class MemoryWorld:
             match command:
                 case lg.Grant(model):
                     self._granted(model)
+                case lg.GrantHold(hold):
+                    self._hold_granted(hold)
                 case lg.Evict(model):
                     self._leave(model)
-                case lg.Refuse(model):
-                    self.refusals += 1
-                    for asked in self.waiting.pop(model):
-                        asked.refused = True
-                case lg.ShowWait(model):
-                    assert self.waiting[model], "a load waits for nobody"
+                case lg.Refuse(key):
+                    self._refused(key)
+                case lg.ShowWait(key):
+                    waits = self.waiting[key] if isinstance(key, ModelId) else key in self.holds
+                    assert waits, "a load waits for nobody"
+
+    def _refused(self, key: ModelId | lg.HoldNo) -> None:
+        if not isinstance(key, ModelId):
+            del self.holds[key]
+            return
+        self.refusals += 1
+        for asked in self.waiting.pop(key):
+            asked.refused = True
+
+    def _keeps_within_limit(self) -> None:
+        held_bytes, limit_bytes = self.ledger.accounts.held_bytes(lg.RAM), self.ledger.accounts.limit_bytes(lg.RAM)
+        assert held_bytes <= limit_bytes, f"{held_bytes} are held and {limit_bytes} may be"
+
+    def _hold_granted(self, hold: lg.HoldNo) -> None:
+        assert hold in self.holds, "a hold was granted that had ended"
+        self._keeps_within_limit()
+        self.held.add(hold)
+        for model in self.holds[hold]:
+            assert model in self.ledger.accounts.holdings, "a hold was granted a part of its memory"
+            if model not in self.lives:
+                self.waiting.setdefault(model, [])
+                self._want(model)
 
     def _granted(self, model: ModelId) -> None:
         assert model not in self.lives, "two lives of one model"
-        held_bytes, limit_bytes = self.ledger.accounts.held_bytes(lg.RAM), self.ledger.accounts.limit_bytes(lg.RAM)
-        assert held_bytes <= limit_bytes, f"{held_bytes} are held and {limit_bytes} may be"
+        if not any(model in self.holds[hold] for hold in self.held):
+            self._keeps_within_limit()  # else it was kept when the hold was granted, and the machine may have changed
         self.loads[model] += 1
         live = self.lives[model] = Live()
         self._at(self.now_s + self.kinds[model].load_s, lambda: self._loaded(model, live))
@@ -176,6 +217,7 @@ class MemoryWorld:
 
     def _leave(self, model: ModelId) -> None:
         live = self.lives[model]
+        assert not any(model in self.holds[hold] for hold in self.held), "a held model was told to leave"
         assert live.loaded, "a model was told to leave while it loads"
         assert not live.leaving, "a model was told to leave twice"
         live.leaving = True
@@ -188,5 +230,6 @@ class MemoryWorld:
         assert not live.running, "a model was ended while it was in use"
         del self.lives[model]
         self._feed(lg.Released(model))
-        if self.waiting.get(model):
+        if self.waiting.get(model) or any(model in self.holds[hold] for hold in self.held):
+            self.waiting.setdefault(model, [])
             self._want(model)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from inferd import (
     App,
@@ -18,11 +18,13 @@ from inferd import (
     Discovered,
     Done,
     GenerateEvent,
+    Health,
     Loading,
     MemoryDecision,
     Message,
     Model,
     ModelNotFound,
+    Pinned,
     Preflight,
     Priority,
     Process,
@@ -32,10 +34,13 @@ from inferd import (
     Removed,
     Reply,
     TextDelta,
+    Transcript,
     Unregistered,
     Upgrade,
     Usage,
+    Warmed,
 )
+from inferd.keeping import OnProgress
 from inferd_cli.app import app
 from inferd_cli.client import Client
 
@@ -110,6 +115,51 @@ class ScriptedStream:
         return played(self._script)
 
 
+@dataclass
+class ScriptedSpeech:
+    """Plays one script of speech, heard or spoken; what is fed is kept."""
+
+    script: Script[Any]
+    heard: Transcript = Transcript("")  # noqa: RUF009 - a frozen value
+    fed: list[object] = field(default_factory=list)
+    left: bool = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.left = True
+
+    def __iter__(self) -> Iterator[Any]:
+        return played(self.script)
+
+    def send(self, piece: object) -> None:
+        self.fed.append(piece)
+
+    def finish(self) -> None:
+        self.fed.append(None)
+
+    def cancel(self) -> None:
+        self.left = True
+
+
+class ScriptedWhole(ScriptedSpeech):
+    """The words of a whole sound."""
+
+    def transcript(self) -> Transcript:
+        return self.heard
+
+
+class ScriptedLive(ScriptedSpeech):
+    """The words of sound as it is heard."""
+
+    @property
+    def transcript(self) -> Transcript:
+        return self.heard
+
+
 def played(script: Script[T]) -> Iterator[T]:
     """Yield the events of a script; raise its exceptions; fall silent where it says so, until interrupted."""
     for line in script:
@@ -121,6 +171,23 @@ def played(script: Script[T]) -> Iterator[T]:
             raise line
         else:
             yield line
+
+
+@dataclass
+class ScriptedHold:
+    """A hold that ends with its block."""
+
+    models: tuple[str, ...]
+    seconds: float
+    released: Names
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.released += self.models
 
 
 @dataclass
@@ -138,6 +205,9 @@ class ScriptedModels:
     found: Discovered = Discovered((), ())  # noqa: RUF009 - a frozen value
     newer: tuple[Upgrade, ...] = ()
     preflights: dict[tuple[str, int | None], Preflight] = field(default_factory=dict)
+    warmed: dict[str, Warmed] = field(default_factory=dict)
+    released: Names = field(default_factory=list)
+    """Models of holds that have ended."""
 
     def list(self) -> tuple[Model, ...]:
         return self.rows
@@ -168,6 +238,22 @@ class ScriptedModels:
 
     def preflight(self, name: str, context_tokens: int | None = None) -> Preflight:
         return self.preflights[name, context_tokens]
+
+    def hold(self, names: Sequence[str], seconds: float, *, on_progress: OnProgress | None = None) -> ScriptedHold:
+        if on_progress:
+            on_progress(Loading(names[0], 0.43))
+        return ScriptedHold(tuple(names), seconds, self.released)
+
+    def warm_up(self, names: Sequence[str], *, on_progress: OnProgress | None = None) -> tuple[Warmed, ...]:
+        if on_progress:
+            on_progress(Loading(names[0], 0.0, "waiting for memory"))
+        return tuple(self.warmed[name] for name in names)
+
+    def pin(self, name: str) -> Pinned:
+        return Pinned(name, pinned=True)
+
+    def unpin(self, name: str) -> Pinned:
+        return Pinned(name, pinned=False)
 
 
 @dataclass
@@ -203,6 +289,7 @@ class Asked:
     timeout_s: float
     options: tuple[int | float | None, ...]
     """max_tokens, temperature, seed."""
+    keep_alive_s: float | None = None
 
 
 @dataclass
@@ -214,7 +301,33 @@ class ScriptedClient:
     daemon: ScriptedDaemon = field(default_factory=ScriptedDaemon)
     asked: list[Asked] = field(default_factory=list)
     streams: list[ScriptedStream] = field(default_factory=list)
+    speech: Script[Any] = ()
+    """What every stream of speech plays."""
+    heard: Transcript = Transcript("")  # noqa: RUF009 - a frozen value
+    spoken_of: list[tuple[object, ...]] = field(default_factory=list)
+    """The arguments of the calls about speech."""
+    report: Health | None = None
     closed: bool = False
+
+    def transcription(self, audio: str | bytes, rate_hz: int | None = None, **options: object) -> ScriptedWhole:
+        self.spoken_of.append((audio, rate_hz, options))
+        return ScriptedWhole(self.speech, self.heard)
+
+    def transcribe_stream(self, rate_hz: int = 16_000, **options: object) -> ScriptedLive:
+        self.spoken_of.append((rate_hz, options))
+        return ScriptedLive(self.speech, self.heard)
+
+    def synthesis(
+        self, text: str, voice: str | None = None, rate: float = 1.0, *, model: str | None = None
+    ) -> ScriptedSpeech:
+        self.spoken_of.append((text, voice, rate, model))
+        return ScriptedSpeech(self.speech)
+
+    def synthesize_stream(
+        self, voice: str | None = None, rate: float = 1.0, *, model: str | None = None
+    ) -> ScriptedSpeech:
+        self.spoken_of.append((voice, rate, model))
+        return ScriptedSpeech(self.speech)
 
     def stream(
         self,
@@ -226,12 +339,18 @@ class ScriptedClient:
         max_tokens: int | None = None,
         temperature: float | None = None,
         seed: int | None = None,
+        keep_alive_s: float | None = None,
     ) -> ScriptedStream:
         messages = (Message("user", prompt),) if isinstance(prompt, str) else tuple(prompt)
         script = self.answers[min(len(self.asked), len(self.answers) - 1)]
-        self.asked.append(Asked(messages, model, priority, timeout_s, (max_tokens, temperature, seed)))
+        options = (max_tokens, temperature, seed)
+        self.asked.append(Asked(messages, model, priority, timeout_s, options, keep_alive_s))
         self.streams.append(ScriptedStream(script))
         return self.streams[-1]
+
+    def health(self) -> Health:
+        assert self.report is not None
+        return self.report
 
     def close(self) -> None:
         self.closed = True

@@ -73,6 +73,12 @@ def test_generate_and_the_small_calls_return_what_the_daemon_answers(run: Run, t
         "unload": (events.Unloaded("m"),),
         "why": (events.WhyReport("m", ()),),
         "preflight": (events.PreflightReport(forecast),),
+        "pin": (events.Pinned("m", pinned=True),),
+        "unpin": (events.Pinned("m", pinned=False),),
+        "warm_up": (events.Loading("m", 0.5), events.WarmedUp(())),
+        "hold": (events.Loading("m", 0.5), events.Held(7, ("m",), 60.0)),
+        "renew_hold": (events.Held(7, ("m",), 90.0),),
+        "release_hold": (events.Released(7, was_held=True),),
         "stop": (events.Stopping(),),
         "pull": (events.PullProgress("downloading", 1, 2), events.Pulled("m", 2)),
         "remove": (events.Removed("m", 7),),
@@ -97,6 +103,19 @@ def test_generate_and_the_small_calls_return_what_the_daemon_answers(run: Run, t
             await client.models.unload("m")
             assert await client.daemon.why("m") == ()
             assert await client.models.preflight("m") == forecast
+            assert await client.models.pin("m") == answers["pin"][0]
+            assert await client.models.unpin("m") == answers["unpin"][0]
+            progress: list[events.Loading] = []
+            assert await client.models.warm_up(["m"], on_progress=progress.append) == ()
+            async with client.models.hold(["m"], seconds=60, on_progress=progress.append) as hold:
+                assert hold.models == ("m",)
+                await hold.renew(90)
+                assert hold.seconds == 90.0
+            held = await client.models.hold(["m"], 60)
+            assert await held.release()
+            assert progress == [events.Loading("m", 0.5)] * 2
+            with pytest.raises(inferd.InvalidRequest, match="await it first"):
+                await client.models.hold(["m"], 60).renew()
             await client.daemon.stop()
             assert tuple([event async for event in client.models.pull("m")]) == answers["pull"]
             assert await client.models.remove("m") == answers["remove"][0]

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from scripted_client import ECHO, SMOL, ScriptedClient, ScriptedModels
 from typer.testing import CliRunner, Result
 
-from inferd import Discovered, Endpoint, FoundServer, ModelSchema, Preflight, Removed, Upgrade
+from inferd import (
+    Coverage,
+    Discovered,
+    Endpoint,
+    FoundServer,
+    Health,
+    ModelSchema,
+    Preflight,
+    Problem,
+    Process,
+    Removed,
+    Upgrade,
+    Warmed,
+)
 from inferd_cli.app import app
 
 FOUND = Discovered(
@@ -186,3 +200,85 @@ def test_preflight_says_whether_it_fits_who_would_leave_and_the_numbers() -> Non
     assert "3.00 GB" in shown
     told = json.loads(invoke(client, "preflight", "me/big:q4", "--context-tokens", "8192", "--json").stdout)
     assert (told["preflight"]["verdict"], told["preflight"]["evicted"]) == ("fits_after_eviction", ["me/a:x", "me/b:x"])
+
+
+# --- health, warm-ups, holds, pins
+
+
+PROBLEMS = (
+    Problem("me/a:x", "me/a:x failed: cut off", "inferd pull me/a:x", broken=True),
+    Problem("memory.pinned", "no model is called b", "correct it", broken=False),
+)
+
+
+def report(*problems: Problem) -> Health:
+    return Health(
+        healthy=not any(one.broken for one in problems),
+        problems=problems,
+        keeper="ready",
+        draining=False,
+        default_model=SMOL.id,
+        models_known=3,
+        models_stored=2,
+        models_ready=1,
+        coverage=(Coverage("generate", ("me/a:x", "me/b:x"), ("me/a:x",), ("me/a:x",)),),
+        troubles=(),
+        processes=(Process(7, "daemon", "inferd", 41_200_000, 1.0),),
+        memory_held_bytes=10**9,
+        memory_limit_bytes=4 * 10**9,
+        memory_available_bytes=5 * 10**9,
+    )
+
+
+def test_health_shows_problems_first_each_with_its_next_step_and_fails_if_something_is_broken() -> None:
+    result = invoke(ScriptedClient(report=report(*PROBLEMS)), "health")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[:4] == [
+        "broken: me/a:x failed: cut off",
+        "  next: inferd pull me/a:x",
+        "note: no model is called b",
+        "  next: correct it",
+    ]
+    assert "none: this version serves no remote models" in result.stdout
+    assert "1.00 GB held of 4.00 GB, 5.00 GB available on the machine" in result.stdout
+    assert ["generate", "2", "1", "1", "me/a:x"] in [line.split() for line in result.stdout.splitlines()]
+
+
+def test_health_is_well_with_remarks_alone() -> None:
+    result = invoke(ScriptedClient(report=report(PROBLEMS[1])), "health")
+    assert result.exit_code == 0
+    told = invoke(ScriptedClient(report=report()), "health", "--json")
+    assert json.loads(told.stdout)["health"]["healthy"] is True
+    assert "nothing is wrong" in invoke(ScriptedClient(report=report()), "health").stdout
+
+
+def test_warm_shows_one_line_per_name_and_fails_if_one_is_not_ready() -> None:
+    warmed = {
+        "a": Warmed("a", "me/a:x", ready=True, load_s=2.0),
+        "b": Warmed("b", "", ready=False, code="model_not_found", message="no model is called b"),
+    }
+    client = ScriptedClient(models=ScriptedModels(warmed=warmed))
+    result = invoke(client, "warm", "a", "b")
+    assert (result.exit_code, result.stdout) == (1, "me/a:x is ready after 2.0 s\nb: no model is called b\n")
+    assert "waiting for memory" in result.stderr
+    told = invoke(client, "warm", "--json", "a")
+    assert (told.exit_code, json.loads(told.stdout)["results"][0]["ready"]) == (0, True)
+
+
+def test_hold_keeps_models_for_its_time_and_releases_them() -> None:
+    client = ScriptedClient()
+    result = invoke(client, "hold", "a", "b", "--seconds", "0.1")
+    assert result.stdout == "holding a, b for 0.1 s\n"
+    assert client.models.released == ["a", "b"]
+
+
+def test_pin_and_unpin_say_what_they_did() -> None:
+    assert invoke(ScriptedClient(), "pin", "a").stdout == "pinned a\n"
+    assert json.loads(invoke(ScriptedClient(), "unpin", "a", "--json").stdout)["pinned"] is False
+
+
+def test_what_keeps_a_model_in_memory_is_shown() -> None:
+    rows = (replace(ECHO, pinned=True, held_s=43.0), SMOL)
+    shown = invoke(ScriptedClient(models=ScriptedModels(rows=rows)), "list").stdout
+    assert "pinned, held 43 s" in shown
+    assert "KEPT" in invoke(ScriptedClient(), "ps").stdout

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scripted_daemon import Heard, ScriptedDaemon, answering
@@ -21,6 +22,23 @@ SCHEMA = inferd.ModelSchema("me/m:x", engine="echo", cost=inferd.TokenCost(1.0, 
 UPGRADE = inferd.Upgrade("me/old:x", "me/new:x", "newer", 7, fits=None)
 REPORT = reports.DaemonReport("0", "i", 1, 0.0, "s", "ready", draining=False)
 DECISION = reports.MemoryDecision("wait", 1.5, "notes", 2, 3, 3, 4, "others are in use", "wait")
+WARMED = reports.Warmed("m", "me/m:x", ready=True)
+HEALTH = reports.Health(
+    healthy=True,
+    problems=(),
+    keeper="ready",
+    draining=False,
+    default_model="m",
+    models_known=1,
+    models_stored=1,
+    models_ready=0,
+    coverage=(),
+    troubles=(),
+    processes=(),
+    memory_held_bytes=1,
+    memory_limit_bytes=2,
+    memory_available_bytes=3,
+)
 PREFLIGHT = reports.Preflight("m", "fits", 1, "guess", 0, 2, 2, 3, 4)
 
 
@@ -79,6 +97,10 @@ def test_the_small_calls_return_what_the_daemon_answers(path: Path) -> None:
         "unload": (events.Unloaded("m"),),
         "why": (events.WhyReport("m", (DECISION,)),),
         "preflight": (events.PreflightReport(PREFLIGHT),),
+        "health": (events.HealthReport(HEALTH),),
+        "pin": (events.Pinned("m", pinned=True),),
+        "unpin": (events.Pinned("m", pinned=False),),
+        "warm_up": (events.Loading("m", 0.5), events.WarmedUp((WARMED,))),
         "stop": (events.Stopping(),),
         "pull": (events.PullProgress("downloading", 1, 2), events.Pulled("m", 2)),
         "remove": (events.Removed("m", 7),),
@@ -106,14 +128,77 @@ def test_the_small_calls_return_what_the_daemon_answers(path: Path) -> None:
         assert client.models.upgrades() == (UPGRADE,)
         assert client.daemon.why("m") == (DECISION,)
         assert client.models.preflight("m", 2_048) == PREFLIGHT
+        assert client.health() == HEALTH
+        assert client.models.pin("m") == answers["pin"][0]
+        assert client.models.unpin("m") == answers["unpin"][0]
+        progress: list[events.Loading] = []
+        assert client.models.warm_up(("m",), priority="voice", on_progress=progress.append) == (WARMED,)
+        assert progress == [events.Loading("m", 0.5)]
         assert client.ping() > 0
-        asked = [daemon.request().request for _ in range(13)]
+        asked = [daemon.request().request for _ in range(17)]
     assert asked[2].body == {"name": "m"}
     assert asked[3].body == {"grace_ms": 1_500}
     cost = {"input_usd_per_million_tokens": 1.0, "output_usd_per_million_tokens": 2.0}
     assert asked[11].body == {"name": "m"}
     assert asked[12].body == {"name": "m", "context_tokens": 2_048}
+    assert asked[16].body == {"names": ["m"]}
+    assert asked[16].priority == "voice"
     assert asked[7].body == {"schema": {"id": "me/m:x", "engine": "echo", "cost": cost}}
+
+
+def holding(daemon: ScriptedDaemon, heard: Heard) -> None:
+    """Answer everything about a hold that is called 7."""
+    said: dict[str, tuple[events.Event, ...]] = {
+        "hold": (events.Loading("a", 0.2), events.Held(7, ("a", "b"), 60.0)),
+        "renew_hold": (events.Held(7, ("a", "b"), 90.0),),
+        "release_hold": (events.Released(7, was_held=True),),
+    }
+    daemon.tell(heard.request.id, events.Accepted("t"), *said[heard.request.op], peer=heard.peer)
+
+
+def test_a_hold_is_renewed_and_ends_with_its_block(path: Path) -> None:
+    progress: list[events.Loading] = []
+    with ScriptedDaemon(path, script=holding) as daemon, Client(socket=path) as client:
+        with client.models.hold(["a", "b"], seconds=60, priority="voice", on_progress=progress.append) as hold:
+            assert (hold.models, hold.seconds) == (("a", "b"), 60.0)
+            hold.renew(90)
+            assert hold.seconds == 90.0
+        asked = [daemon.request().request for _ in range(3)]
+    assert [(one.op, one.body) for one in asked] == [
+        ("hold", {"names": ["a", "b"], "seconds": 60}),
+        ("renew_hold", {"hold": 7, "seconds": 90}),
+        ("release_hold", {"hold": 7}),
+    ]
+    assert asked[0].priority == "voice"
+    assert progress == [events.Loading("a", 0.2)]
+
+
+def test_leaving_a_hold_whose_line_is_gone_does_not_hide_what_ended_the_block(path: Path) -> None:
+    with ScriptedDaemon(path, script=holding), Client(socket=path, connect_timeout_s=1.0) as client:
+        hold = client.models.hold(["a"], 1)
+        client.close()
+        with pytest.raises(ZeroDivisionError), hold:
+            raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("names", "seconds", "field"),
+    [("ab", 1, "names"), ([], 1, "names"), (["a", 2], 1, "names[1]"), (["a"], 0, "seconds")],
+)
+def test_a_wrong_hold_is_refused_here(path: Path, names: Any, seconds: float, field: str) -> None:  # noqa: ANN401 - wrong types, too
+    with Client(socket=path) as client, pytest.raises(inferd.InvalidRequest) as wrong:
+        client.models.hold(names, seconds)
+    assert wrong.value.details["field"] == field
+
+
+def test_a_wish_travels_in_the_envelope_and_only_if_there_is_one(path: Path) -> None:
+    with ScriptedDaemon(path, script=answering(FINISHED)) as daemon, Client(socket=path) as client:
+        client.generate("hi", keep_alive_s=0)
+        client.generate("hi")
+        wishes = [daemon.request().request.keep_alive_s for _ in range(2)]
+        with pytest.raises(inferd.InvalidRequest, match="keep_alive_s"):
+            client.generate("hi", keep_alive_s=-1)
+    assert wishes == [0.0, None]
 
 
 def test_the_daemons_error_is_raised_and_raised_again_so_that_it_never_passes_for_an_end(path: Path) -> None:

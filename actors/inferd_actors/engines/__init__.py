@@ -1,4 +1,4 @@
-"""Which engines there are, and how each is made without importing its library: that happens in `Engine.load`.
+"""Which engines there are, and how each is made without importing its library: `Engine.load` does that, or `prepare` before.
 
 Covers: name → room, and whether what a room needs is installed. Rooms: `echo`, `llama_cpp`. What several rooms share:
 `desk` (orders and the loop's thread), `abilities` (what of a request is refused), `options`, `text`.
@@ -25,7 +25,7 @@ class Room:
 
     module: str
     needs: tuple[str, ...] = ()
-    """Top-level packages that must be installed."""
+    """Top-level packages that must be installed; if there are any, the room has a `prepare()` that imports them."""
     extra: str = ""
     """The extra of this distribution that brings them."""
 
@@ -53,6 +53,13 @@ def factory(name: str) -> EngineFactory:
         raise _failed(f"the engine {name} needs {', '.join(absent)}: pip install 'inferd[{room.extra}]'", name)
     make: EngineFactory = import_module(room.module).make
     return make
+
+
+def prepare(name: str) -> None:
+    """Import what this engine's `load` would import. Blocks for a second; raises LoadFailed as `factory` does."""
+    factory(name)
+    if ROOMS[name].needs:
+        import_module(ROOMS[name].module).prepare()
 
 
 def _failed(problem: str, name: str) -> LoadFailed:

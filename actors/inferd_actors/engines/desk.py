@@ -103,6 +103,11 @@ class Desk:
         while self._orders:
             yield self._orders.popleft()
 
+    @property
+    def _untaken(self) -> int:
+        """How many orders wait; any thread may look."""
+        return len(self._orders)
+
     def _rest(self, timeout_s: float) -> None:
         """Sleep until there is an order, at most this long."""
         if not self._orders and not self._closing.is_set():

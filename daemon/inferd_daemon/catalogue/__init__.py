@@ -22,7 +22,7 @@ from inferd_daemon.catalogue.composed import (
 )
 from inferd_daemon.catalogue.curated import curated
 from inferd_daemon.catalogue.listing import Catalogue, Models
-from inferd_daemon.catalogue.names import VOCAB, ModelId
+from inferd_daemon.catalogue.names import STANDBY, VOCAB, ModelId
 from inferd_daemon.catalogue.schema import Capability, Engine, Schema
 from inferd_daemon.catalogue.sources import (
     BuiltinSource,
@@ -38,6 +38,7 @@ from inferd_daemon.catalogue.telling import told
 from inferd_daemon.catalogue.upgrades import upgrades
 
 __all__ = [
+    "STANDBY",
     "VOCAB",
     "BuiltinSource",
     "Capability",

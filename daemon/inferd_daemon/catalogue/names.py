@@ -64,3 +64,6 @@ class ModelId:
 
 VOCAB = ModelId.parse("inferd/vocab:actor")
 """The line in which requests wait for the vocab actor, whichever model they are about; no model may be called so."""
+
+STANDBY = ModelId.parse("inferd/standby:process")
+"""Whose memory it is that a process without a model holds; no model may be called so."""

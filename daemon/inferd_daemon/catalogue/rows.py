@@ -16,7 +16,7 @@ from inferd.messages.bounds import Length, Name, Positive, ShortText
 from inferd.messages.schemas import Performance, TokenCost
 from inferd.strict import make_strict
 from inferd_daemon.catalogue.composed import MAX_FILES, ConvertedSource, JoinedSource
-from inferd_daemon.catalogue.names import VOCAB, ModelId, shown
+from inferd_daemon.catalogue.names import STANDBY, VOCAB, ModelId, shown
 from inferd_daemon.catalogue.origins import KINDS, source_of
 from inferd_daemon.catalogue.places import invalid, place
 from inferd_daemon.catalogue.schema import Capability, Engine, Option, Parameter, Schema, Trust
@@ -118,7 +118,7 @@ def _id(name: str) -> ModelId:
         model = ModelId.parse(name)
     except ValueError as wrong:
         raise invalid(f"models.{shown(name)}", str(wrong)) from None
-    if model == VOCAB:
+    if model in (STANDBY, VOCAB):
         raise invalid(place(model, ""), "is the name of a process of inferd's own: choose another")
     return model
 

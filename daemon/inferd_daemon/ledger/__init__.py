@@ -7,11 +7,15 @@ commands. `events`: in. `commands`: out. `machine`: what events do. `verdict`: o
 See also: `lifecycle` (processes), `steward` (the effects), `memory` (readings).
 """
 
-from inferd_daemon.ledger.commands import Command, Evict, Grant, Refuse, ShowWait
-from inferd_daemon.ledger.estimate import first_estimate_bytes
+from inferd_daemon.ledger.commands import Command, Evict, Grant, GrantHold, Refuse, ShowWait
+from inferd_daemon.ledger.estimate import PROCESS_BYTES, first_estimate_bytes
 from inferd_daemon.ledger.events import (
     Asked,
     Event,
+    Failed,
+    HoldAsked,
+    HoldEnded,
+    Kept,
     Left,
     Loaded,
     Measured,
@@ -22,7 +26,7 @@ from inferd_daemon.ledger.events import (
     Ticked,
     Used,
 )
-from inferd_daemon.ledger.holding import NEVER_S, Holding, Phase
+from inferd_daemon.ledger.holding import NEVER_S, Holding, HoldNo, Need, Phase
 from inferd_daemon.ledger.leaving import KEEP_ALIVE_S, KeepAlive
 from inferd_daemon.ledger.machine import Ledger
 from inferd_daemon.ledger.room import RAM, Device, Room, Terms
@@ -31,6 +35,7 @@ from inferd_daemon.ledger.story import Decision
 __all__ = [
     "KEEP_ALIVE_S",
     "NEVER_S",
+    "PROCESS_BYTES",
     "RAM",
     "Asked",
     "Command",
@@ -38,13 +43,20 @@ __all__ = [
     "Device",
     "Event",
     "Evict",
+    "Failed",
     "Grant",
+    "GrantHold",
+    "HoldAsked",
+    "HoldEnded",
+    "HoldNo",
     "Holding",
     "KeepAlive",
+    "Kept",
     "Ledger",
     "Left",
     "Loaded",
     "Measured",
+    "Need",
     "Phase",
     "Pinned",
     "Refuse",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inferd_daemon.catalogue.names import ModelId
+from inferd_daemon.ledger.holding import HoldNo
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,13 @@ class Grant:
     """The load may begin: its memory is reserved until `Released`."""
 
     model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class GrantHold:
+    """The hold's memory is reserved, and its models leave no more, until `HoldEnded`. Those that are not there may load."""
+
+    hold: HoldNo
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +32,9 @@ class Evict:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """The load cannot be had; the ledger has forgotten it."""
+    """The load, or the hold, cannot be had; the ledger has forgotten it."""
 
-    model: ModelId
+    key: ModelId | HoldNo
     message: str
     numbers: Mapping[str, int]
     """The bytes that were compared, by name."""
@@ -36,10 +44,10 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class ShowWait:
-    """Tell those who wait for this load what it waits for."""
+    """Tell those who wait for this load, or hold, what it waits for."""
 
-    model: ModelId
+    key: ModelId | HoldNo
     text: str
 
 
-Command = Grant | Evict | Refuse | ShowWait
+Command = Grant | GrantHold | Evict | Refuse | ShowWait

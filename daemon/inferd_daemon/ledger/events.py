@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from inferd_daemon.catalogue.names import ModelId
+from inferd_daemon.ledger.holding import HoldNo, Need
 from inferd_daemon.ledger.room import RAM, Device, Room
 
 
@@ -18,7 +20,10 @@ class RoomRead:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A load waits for memory. Told again, it joins: the load keeps its place, the most urgent class counts."""
+    """A load waits for memory. Told again, it joins: the load keeps its place, the most urgent class counts.
+
+    What was promised to a hold is there at once.
+    """
 
     model: ModelId
     need_bytes: int
@@ -32,18 +37,40 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldAsked:
+    """An app wants these models kept in memory, all or none: what is not there is reserved together."""
+
+    hold: HoldNo
+    needs: Mapping[ModelId, Need]
+    app: str
+    rank: int
+    device: Device = RAM
+
+
+@dataclass(frozen=True, slots=True)
+class HoldEnded:
+    """A hold is over, or wanted no more: its models may leave as others do, what was only promised is free."""
+
+    hold: HoldNo
+
+
+@dataclass(frozen=True, slots=True)
 class Released:
-    """Its process is gone, or its load is wanted no more: it holds nothing and waits for nothing."""
+    """Its process is gone, or its load is wanted no more: it holds nothing and waits for nothing.
+
+    What a held model had stays promised to its next life.
+    """
 
     model: ModelId
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """It answers requests; its load took so long."""
+    """It answers requests; its load took so long. `phases`: seconds of its parts from the wish for it on; empty: not known."""
 
     model: ModelId
     load_s: float
+    phases: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +78,14 @@ class Used:
     """A request was given to it: from now on it is in use."""
 
     model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Somebody who used it, or had it loaded, wants it to stay for so long from now; None: as configured."""
+
+    model: ModelId
+    keep_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +100,15 @@ class Left:
     """It takes no new work and will be gone, whoever wanted that."""
 
     model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Its load came to nothing, or its process did; what it holds, it holds until that is gone."""
+
+    model: ModelId
+    what: str
+    next: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +132,5 @@ class Ticked:
     """Time passed: due at `Ledger.next_timer_s`; at other times harmless."""
 
 
-Event = RoomRead | Asked | Released | Loaded | Used | Rested | Left | Measured | Pinned | Ticked
+AboutHolding = Loaded | Used | Kept | Rested | Left | Measured
+Event = RoomRead | Asked | HoldAsked | HoldEnded | Released | AboutHolding | Failed | Pinned | Ticked

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NewType
 
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ledger.room import Device
@@ -26,6 +27,18 @@ LEAST_TURN_S: Final = 10.0
 TURN_LOADS: Final = 4.0
 """A model in use yields only after it was there for 10 s and for 4 times what the two loads cost: so at most a fifth of the
 time goes into loading when more models are wanted all the time than fit."""
+
+
+HoldNo = NewType("HoldNo", int)
+"""A hold: models that one app has kept in memory together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a model's load takes."""
+
+    peak_bytes: int
+    load_s: float
 
 
 class Phase(enum.Enum):
@@ -49,6 +62,10 @@ class Holding:
     phase: Phase = Phase.LOADING
     measured_bytes: int = 0
     idle_since_s: float = NEVER_S
+    promised: bool = False
+    """Reserved for a hold; its load has not asked for the memory yet."""
+    keep_until_s: float | None = None
+    """The longest of the wishes that came with its requests; None: none came."""
 
     @property
     def held_bytes(self) -> int:
@@ -62,11 +79,13 @@ class Holding:
 
 @dataclass(slots=True)
 class Waiting:
-    """A load that waits for memory."""
+    """A load that waits for memory: of one model, or of those of a hold, which come together or not at all."""
 
-    model: ModelId
+    key: ModelId | HoldNo
+    needs: Mapping[ModelId, Need]
     device: Device
     need_bytes: int
+    """Of those that are not there."""
     app: str
     rank: int
     load_s: float
@@ -77,6 +96,13 @@ class Waiting:
     """Of loads that began before it although they came later."""
     shown: str = ""
     """What those who wait were told last."""
+    squeezed: bool = False
+    """Other programs had the memory when it was looked at last."""
+
+    @property
+    def is_hold(self) -> bool:
+        """Tell whether it is a hold's."""
+        return not isinstance(self.key, ModelId)
 
     def place(self, now_s: float) -> tuple[int, int]:
         """Return its place in the line: smaller comes first."""

@@ -1,7 +1,7 @@
 """Who could leave, what that would cost, and who is to leave without being asked for.
 
-Covers: idle models past their keep-alive, models that leave because memory runs short, candidates for a load. Does not cover
-choosing among candidates (`victims`) nor telling anybody to leave (`machine`). Pure.
+Covers: idle models past their keep-alive, who leaves because memory runs short (first the standby, which nobody asked for),
+candidates for a load. Does not cover choosing among candidates (`victims`) nor telling anybody to leave (`machine`). Pure.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from inferd_daemon.catalogue.names import ModelId
+from inferd_daemon.catalogue.names import STANDBY, ModelId
 from inferd_daemon.ledger import words
 from inferd_daemon.ledger.accounts import Accounts
 from inferd_daemon.ledger.habits import Habit
@@ -72,14 +72,28 @@ class Leaving:
 
     def idle_until_s(self, holding: Holding) -> float:
         """Return when its keep-alive is over; never while it is in use."""
-        if holding.phase is not Phase.IDLE or holding.model in self._accounts.pinned:
+        if holding.phase is not Phase.IDLE or holding.model in self._staying or holding.model == STANDBY:
             return NEVER_S
+        if holding.keep_until_s is not None:
+            return holding.keep_until_s
         return holding.idle_since_s + self._keep.of(holding.model)
+
+    def keep(self, holding: Holding, keep_s: float | None, now_s: float) -> None:
+        """Have a model stay for so long from now, or as configured for None, unless it stays for longer anyway."""
+        until_s = now_s + (self._keep.of(holding.model) if keep_s is None else keep_s)
+        holding.keep_until_s = until_s if holding.keep_until_s is None else max(holding.keep_until_s, until_s)
+
+    @property
+    def _staying(self) -> frozenset[ModelId]:
+        return self._accounts.leased | self._accounts.pinned
 
     def expired(self, now_s: float) -> list[Farewell]:
         """Return the models whose keep-alive is over."""
         over = [one for one in self._accounts.holdings.values() if now_s >= self.idle_until_s(one)]
-        return [Farewell(one, words.idle(now_s - one.idle_since_s, self._keep.of(one.model))) for one in over]
+        return [
+            Farewell(one, words.idle(now_s - one.idle_since_s, self.idle_until_s(one) - one.idle_since_s))
+            for one in over
+        ]
 
     def over_limit(self, device: Device, now_s: float) -> list[Farewell]:
         """Return the idle models that leave because the machine has less than is held, whoever took the memory."""
@@ -90,27 +104,42 @@ class Leaving:
         soft_bytes = self._accounts.terms[device].soft_bytes(self._accounts.rooms[device])
         return self._over(device, soft_bytes, LONG_IDLE_S, "soft", now_s)
 
+    def has_spare(self, need_bytes: int, device: Device) -> bool:
+        """Tell whether so much more could be held without anybody being told to leave, and with no load that waits."""
+        room = self._accounts.rooms.get(device)
+        if room is None or self._accounts.line(device, 0.0):
+            return False
+        most_bytes = min(self._accounts.limit_bytes(device), self._accounts.terms[device].soft_bytes(room))
+        return self._accounts.held_bytes(device) + need_bytes <= most_bytes
+
     def _over(self, device: Device, mark_bytes: int, least_idle_s: float, mark: str, now_s: float) -> list[Farewell]:
         staying_bytes = self._accounts.held_bytes(device) - self._accounts.leaving_bytes(device)
         resting = self._accounts.on(device, Phase.IDLE)
-        idle = self._candidates([one for one in resting if now_s - one.idle_since_s >= least_idle_s], now_s)
-        victims = cheapest(idle, staying_bytes - mark_bytes)
+        first = [one for one in resting if one.model == STANDBY and staying_bytes > mark_bytes]
+        rest_bytes = staying_bytes - sum(one.held_bytes for one in first)
+        long_idle = [one for one in resting if one.model != STANDBY and now_s - one.idle_since_s >= least_idle_s]
+        idle = self._candidates(long_idle, now_s)
+        victims = cheapest(idle, rest_bytes - mark_bytes)
+        leaving = [self._accounts.holdings[one.model] for one in (idle if victims is None else victims)]
         rule = words.pressed(mark, staying_bytes, mark_bytes)
-        return [Farewell(self._accounts.holdings[one.model], rule) for one in (idle if victims is None else victims)]
+        return [Farewell(one, rule) for one in (*first, *leaving)]
 
-    def idle(self, device: Device, now_s: float) -> list[Candidate]:
-        """Return the idle models."""
-        return self._candidates(self._accounts.on(device, Phase.IDLE), now_s)
+    def idle(self, load: Waiting, now_s: float) -> list[Candidate]:
+        """Return the idle models that could leave for a load."""
+        resting = self._accounts.on(load.device, Phase.IDLE)
+        return self._candidates([one for one in resting if one.model not in load.needs], now_s)
 
     def yielding(self, load: Waiting, now_s: float) -> list[Candidate]:
         """Return the models in use that had their turn, unless the load is to be patient yet."""
         if now_s < load.patient_until_s:
             return []
         busy = self._accounts.on(load.device, Phase.BUSY)
-        return self._candidates([one for one in busy if one.turn_ends_s(load.load_s) <= now_s], now_s)
+        had = [one for one in busy if one.turn_ends_s(load.load_s) <= now_s and one.model not in load.needs]
+        return self._candidates(had, now_s)
 
     def _candidates(self, holdings: list[Holding], now_s: float) -> list[Candidate]:
-        free = [one for one in holdings if one.model not in self._accounts.pinned]
+        staying = self._staying
+        free = [one for one in holdings if one.model not in staying]
         return [Candidate(one.model, one.held_bytes, self._cost(self._accounts, one, now_s)) for one in free]
 
     def _expected_s(self, _accounts: Accounts, holding: Holding, now_s: float) -> float:

@@ -11,6 +11,8 @@ Rules it keeps:
    there together and the first is still patient.
 4. If no set of models frees enough, nobody leaves. A load that fails costs nobody anything.
 5. Every decision has a record.
+6. A hold has the memory of all its models at one moment, or of none. Until it ends none of them leaves, and what one of them
+   held stays promised to its next life.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import Final, assert_never
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ledger import commands, events, words
 from inferd_daemon.ledger.accounts import Accounts
-from inferd_daemon.ledger.holding import AGING_S, NEVER_S, Holding, Phase, Waiting
+from inferd_daemon.ledger.holding import AGING_S, NEVER_S, Holding, HoldNo, Need, Phase, Waiting
 from inferd_daemon.ledger.leaving import Cost, Farewell, KeepAlive, Leaving
 from inferd_daemon.ledger.room import RAM, Device, Terms
 from inferd_daemon.ledger.story import Decision, Kind, Story
@@ -30,11 +32,11 @@ from inferd_daemon.ledger.victims import Candidate
 
 SQUEEZED_S: Final = 10.0
 """How long a load waits for other programs to give memory back before it is refused: peaks of theirs often end in that time."""
+LOOK_S: Final = 0.5
+"""Between two looks at the machine meanwhile: nobody tells when another program has given memory back."""
 
-
-FREES_NOTHING: Final = (events.Loaded, events.Used, events.Left, events.Measured)
+FREES_NOTHING: Final = (events.Loaded, events.Used, events.Kept, events.Left, events.Failed, events.Measured)
 """Events after which no more fits than before."""
-AboutHolding = events.Loaded | events.Used | events.Rested | events.Left | events.Measured
 
 
 class Ledger:
@@ -53,8 +55,7 @@ class Ledger:
         """Return what is to be done about `event`, in order."""
         self._now_s = now_s
         self._commands = []
-        self._take(event)
-        if isinstance(event, FREES_NOTHING):  # told at every dispatch: nothing is decided in the midst of serving
+        if not self._take(event):  # told at every dispatch: nothing is decided in the midst of serving
             return self._commands
         self._settled_s = now_s
         self._evict_all(self._leaving.expired(now_s))
@@ -62,17 +63,20 @@ class Ledger:
             self._settle(device)
         return self._commands
 
-    def preview(
-        self, model: ModelId, need_bytes: int, now_s: float, device: Device = RAM
-    ) -> tuple[Books, Verdict | None]:
+    def preview(self, model: ModelId, need_bytes: int, now_s: float) -> tuple[Books, Verdict | None]:
         """Return how a load that came now would be judged; None: the model holds memory already. Changes nothing."""
-        load = Waiting(model, device, need_bytes, "", 0, 0.0, asked_s=now_s, number=self._count + 1)
-        ahead = [one for one in self.accounts.line(device, now_s) if one.model != model]
+        needs = {model: Need(need_bytes, 0.0)}
+        load = Waiting(model, needs, RAM, need_bytes, "", 0, 0.0, asked_s=now_s, number=self._count + 1)
+        ahead = [one for one in self.accounts.line(RAM, now_s) if one.key != model]
         books = self.accounts.books(load, ahead, now_s)
         holding = self.accounts.holdings.get(model)
         if holding is not None and holding.phase is not Phase.LEAVING:
             return books, None
-        return books, judge(need_bytes, books, self._leaving.idle(device, now_s), [])
+        return books, judge(need_bytes, books, self._leaving.idle(load, now_s), [])
+
+    def has_spare(self, need_bytes: int, device: Device = RAM) -> bool:
+        """Tell whether so much more could be held without anybody being told to leave."""
+        return self._leaving.has_spare(need_bytes, device)
 
     def next_timer_s(self) -> float | None:
         """Return when `Ticked` is due; None: nothing waits for time to pass."""
@@ -81,13 +85,15 @@ class Ledger:
         for load in self.accounts.waiting.values():
             aged_s = load.asked_s + AGING_S * (int((self._settled_s - load.asked_s) / AGING_S) + 1)
             due += [load.patient_until_s, load.asked_s + SQUEEZED_S, aged_s]
+            due += [self._settled_s + LOOK_S] if load.squeezed else []
             due += [one.turn_ends_s(load.load_s) for one in holdings]
         due_s = min((one for one in due if one > self._settled_s), default=NEVER_S)
         return None if due_s == NEVER_S else due_s
 
     # --- events
 
-    def _take(self, event: events.Event) -> None:
+    def _take(self, event: events.Event) -> bool:
+        """Book an event; return whether more may fit, or another load be the first, than before."""
         accounts = self.accounts
         match event:
             case events.RoomRead(device, room):
@@ -95,13 +101,19 @@ class Ledger:
                 self._evict_all(self._leaving.over_limit(device, self._now_s))
                 self._evict_all(self._leaving.over_soft_mark(device, self._now_s))
             case events.Asked():
-                self._asked(event)
+                return self._asked(event)
+            case events.HoldAsked():
+                load_s = max(need.load_s for need in event.needs.values())
+                self._wait_for(event.hold, event.needs, event.app, event.rank, load_s, event.device)
+            case events.HoldEnded(hold):
+                self._hold_ended(hold)
             case events.Released(model):
-                accounts.holdings.pop(model, None)
-                accounts.waiting.pop(model, None)
+                self._released(model)
             case events.Pinned(model, is_pinned):
                 (accounts.pinned.add if is_pinned else accounts.pinned.discard)(model)
-            case events.Loaded() | events.Used() | events.Rested() | events.Left() | events.Measured():
+            case events.Failed(model, what, then):
+                self._failed(model, what, then)
+            case events.Loaded() | events.Used() | events.Kept() | events.Rested() | events.Left() | events.Measured():
                 holding = accounts.holdings.get(event.model)
                 if holding is not None:
                     self._about(holding, event)
@@ -109,35 +121,76 @@ class Ledger:
                 pass
             case _:
                 assert_never(event)
+        return not isinstance(event, FREES_NOTHING)
 
-    def _asked(self, event: events.Asked) -> None:
-        if event.model in self.accounts.holdings:
-            return
-        known = self.accounts.waiting.get(event.model)
-        if known is not None:
-            known.rank = min(known.rank, event.rank)
-            return
-        self._count += 1
-        self.accounts.waiting[event.model] = Waiting(
-            event.model,
-            event.device,
-            event.need_bytes,
-            event.app,
-            event.rank,
-            event.load_s,
-            asked_s=self._now_s,
-            number=self._count,
+    def _asked(self, event: events.Asked) -> bool:
+        holding, load = self.accounts.holdings.get(event.model), self.accounts.waiting.get(event.model)
+        if holding is not None:
+            if holding.promised:
+                holding.promised = False
+                self._commands.append(commands.Grant(event.model))
+            return False
+        if load is not None and load.rank <= event.rank:
+            return False
+        if load is not None:
+            load.rank = event.rank
+            return True
+        need = Need(event.need_bytes, event.load_s)
+        self._wait_for(event.model, {event.model: need}, event.app, event.rank, event.load_s, event.device)
+        return True
+
+    def _wait_for(
+        self, key: ModelId | HoldNo, needs: Mapping[ModelId, Need], app: str, rank: int, load_s: float, device: Device
+    ) -> None:
+        if key not in self.accounts.waiting:
+            self._count += 1
+            self.accounts.waiting[key] = Waiting(
+                key, needs, device, 0, app, rank, load_s, asked_s=self._now_s, number=self._count
+            )
+
+    def _released(self, model: ModelId) -> None:
+        gone = self.accounts.holdings.pop(model, None)
+        self.accounts.waiting.pop(model, None)
+        if gone is not None and model in self.accounts.leased:
+            self._reserve(model, gone.device, Need(gone.held_bytes, gone.load_s), promised=True)
+
+    def _hold_ended(self, hold: HoldNo) -> None:
+        self.accounts.waiting.pop(hold, None)
+        for model in self.accounts.held.pop(hold, frozenset()):
+            holding = self.accounts.holdings.get(model)
+            if holding is None or model in self.accounts.leased:
+                continue
+            self._leaving.keep(holding, None, self._now_s)
+            if holding.promised:
+                del self.accounts.holdings[model]
+
+    def _reserve(self, model: ModelId, device: Device, need: Need, *, promised: bool) -> None:
+        self.accounts.holdings[model] = Holding(
+            model, device, need.peak_bytes, began_s=self._now_s, load_s=need.load_s, promised=promised
         )
 
-    def _about(self, holding: Holding, event: AboutHolding) -> None:
+    def _about(self, holding: Holding, event: events.AboutHolding) -> None:
         match event:
-            case events.Loaded(_, load_s):
+            case events.Loaded(_, load_s, phases):
                 if holding.phase is Phase.LOADING:
                     holding.load_s, holding.phase = load_s, Phase.BUSY
+                    if phases:
+                        held_bytes = self.accounts.held_bytes(holding.device)
+                        self._note(
+                            "ready",
+                            [holding.model],
+                            holding.device,
+                            "",
+                            holding.held_bytes,
+                            held_bytes,
+                            words.ready(phases),
+                        )
             case events.Used(model):
                 self._leaving.used(model, self._now_s)
                 if holding.phase is not Phase.LEAVING:
                     holding.phase, holding.idle_since_s = Phase.BUSY, NEVER_S
+            case events.Kept(_, keep_s):
+                self._leaving.keep(holding, keep_s, self._now_s)
             case events.Rested():
                 if holding.phase is Phase.BUSY:
                     holding.phase, holding.idle_since_s = Phase.IDLE, self._now_s
@@ -148,6 +201,15 @@ class Ledger:
             case _:
                 assert_never(event)
 
+    def _failed(self, model: ModelId, what: str, then: str) -> None:
+        holding = self.accounts.holdings.get(model)
+        device, own_bytes = (holding.device, holding.held_bytes) if holding else (RAM, 0)
+        held_bytes, limit_bytes = self.accounts.held_bytes(device), self.accounts.limit_bytes(device)
+        after_bytes = held_bytes - own_bytes
+        self.story.note(
+            Decision(self._now_s, "failure", model, "", own_bytes, held_bytes, after_bytes, limit_bytes, what, then)
+        )
+
     # --- who leaves
 
     def _evict_all(self, farewells: Sequence[Farewell]) -> None:
@@ -156,7 +218,8 @@ class Ledger:
 
     def _evict(self, holding: Holding, rule: str, app: str = "") -> None:
         held_bytes = self.accounts.held_bytes(holding.device)
-        self._note("eviction", holding, app, holding.held_bytes, held_bytes - holding.held_bytes, rule)
+        after_bytes = held_bytes - holding.held_bytes
+        self._note("eviction", [holding.model], holding.device, app, holding.held_bytes, after_bytes, rule)
         holding.phase, holding.idle_since_s = Phase.LEAVING, NEVER_S
         self._commands.append(commands.Evict(holding.model))
 
@@ -166,18 +229,17 @@ class Ledger:
         """Go through the waiting loads in their order, each with what those before it leave."""
         ahead: list[Waiting] = []
         for load in self.accounts.line(device, self._now_s):
+            if load.key not in self.accounts.waiting:
+                continue  # a hold has had its memory
+            load.need_bytes = self.accounts.missing_bytes(load)
             if not self._decide(load, ahead):
                 ahead.append(load)
 
     def _decide(self, load: Waiting, ahead: list[Waiting]) -> bool:
         """Carry out a load's verdict; return whether it waits no more."""
         books = self.accounts.books(load, ahead, self._now_s)
-        verdict = judge(
-            load.need_bytes,
-            books,
-            self._leaving.idle(load.device, self._now_s),
-            self._leaving.yielding(load, self._now_s),
-        )
+        verdict = self._judged(load, books)
+        load.squeezed = isinstance(verdict, Squeezed)
         match verdict:
             case Fits():
                 self._grant(load, books)
@@ -193,34 +255,59 @@ class Ledger:
             case FitsAfter(victims):
                 self._make_room(load, victims, books)
             case _:
-                in_use = self.accounts.on(load.device, Phase.BUSY, Phase.LOADING)
-                self._wait(load, words.waits(load, sorted(one.model for one in in_use), verdict, books))
+                used = {one.model for one in self.accounts.on(load.device, Phase.BUSY, Phase.LOADING)}
+                stay = sorted(used | (self.accounts.leased & self.accounts.holdings.keys()) - load.needs.keys())
+                self._wait(load, words.waits(load, stay, verdict, books))
         return False
 
-    def _grant(self, load: Waiting, books: Books) -> None:
-        held_bytes = self.accounts.held_bytes(load.device)
-        self._note("load", load, load.app, load.need_bytes, held_bytes + load.need_bytes, words.fits(load, books))
-        del self.accounts.waiting[load.model]
-        self.accounts.holdings[load.model] = Holding(
-            load.model, load.device, load.need_bytes, began_s=self._now_s, load_s=load.load_s
+    def _judged(self, load: Waiting, books: Books) -> Verdict:
+        missing = self.accounts.missing(load)
+        if not missing:  # a hold of models that are all there takes nobody's memory
+            return Fits()
+        verdict = judge(
+            load.need_bytes, books, self._leaving.idle(load, self._now_s), self._leaving.yielding(load, self._now_s)
         )
-        self._commands.append(commands.Grant(load.model))
+        if isinstance(verdict, Fits) and self.accounts.holdings.keys() & set(missing):
+            return FitsAfter(())  # a life of one of them has not ended
+        return verdict
+
+    def _grant(self, load: Waiting, books: Books) -> None:
+        missing, held_bytes = self.accounts.missing(load), self.accounts.held_bytes(load.device)
+        after_bytes, rule = held_bytes + load.need_bytes, words.fits(load, books)
+        self._note("load", missing, load.device, load.app, load.need_bytes, after_bytes, rule)
+        del self.accounts.waiting[load.key]
+        for model in missing:
+            is_asked = model == load.key or self.accounts.waiting.pop(model, None) is not None
+            self._reserve(model, load.device, load.needs[model], promised=not is_asked)
+            self._commands += [commands.Grant(model)] if is_asked else []
+        if not isinstance(load.key, ModelId):
+            self.accounts.held[load.key] = frozenset(load.needs)
+            self._commands.append(commands.GrantHold(load.key))
 
     def _refuse(self, load: Waiting, verdict: TooLarge | Squeezed, books: Books) -> None:
         room, held_bytes = self.accounts.rooms[load.device], self.accounts.held_bytes(load.device)
         rule, help_ = words.refused(load, verdict, books, room)
-        self._note("refusal", load, load.app, load.need_bytes, held_bytes, rule, help_)
-        del self.accounts.waiting[load.model]
+        self._note("refusal", sorted(load.needs), load.device, load.app, load.need_bytes, held_bytes, rule, help_)
+        del self.accounts.waiting[load.key]
+        limit_bytes = books.ceiling_bytes if isinstance(verdict, TooLarge) else books.limit_bytes
+        parts = (
+            {f"need_bytes of {model}": need.peak_bytes for model, need in load.needs.items()} if load.is_hold else {}
+        )
         numbers = {
-            "need_bytes": load.need_bytes,
+            "need_bytes": load.need_bytes + books.own_bytes,
+            **parts,
             "held_bytes": held_bytes,
-            "limit_bytes": books.ceiling_bytes if isinstance(verdict, TooLarge) else books.limit_bytes,
+            "limit_bytes": limit_bytes + books.own_bytes,
             "pinned_bytes": books.pinned_bytes,
+            "leased_bytes": books.leased_bytes,
             "available_bytes": room.available_bytes,
             "reserve_bytes": self.accounts.terms[load.device].reserve_of(room),
         }
-        retry_after_s = SQUEEZED_S if isinstance(verdict, Squeezed) else None
-        self._commands.append(commands.Refuse(load.model, f"{rule}: {help_}", numbers, retry_after_s))
+        can_help = isinstance(verdict, Squeezed) or (
+            books.leased_bytes > 0 and load.need_bytes <= books.ceiling_bytes - books.pinned_bytes
+        )
+        retry_after_s = SQUEEZED_S if can_help else None
+        self._commands.append(commands.Refuse(load.key, f"{rule}: {help_}", numbers, retry_after_s))
 
     def _make_room(self, load: Waiting, victims: tuple[Candidate, ...], books: Books) -> None:
         for one in victims:
@@ -233,21 +320,24 @@ class Ledger:
         if load.shown != text:
             load.shown = text
             held_bytes = self.accounts.held_bytes(load.device)
-            self._note("wait", load, load.app, load.need_bytes, held_bytes, text, words.WAIT_HELP)
-            self._commands.append(commands.ShowWait(load.model, text))
+            models = sorted(load.needs)
+            self._note("wait", models, load.device, load.app, load.need_bytes, held_bytes, text, words.WAIT_HELP)
+            self._commands.append(commands.ShowWait(load.key, text))
 
     def _note(
         self,
         kind: Kind,
-        row: Holding | Waiting,
+        models: Sequence[ModelId],
+        device: Device,
         app: str,
         need_bytes: int,
         after_bytes: int,
         rule: str,
         help_: str = "",
     ) -> None:
-        held_bytes, limit_bytes = self.accounts.held_bytes(row.device), self.accounts.limit_bytes(row.device)
-        decision = Decision(
-            self._now_s, kind, row.model, app, need_bytes, held_bytes, after_bytes, limit_bytes, rule, help_
-        )
-        self.story.note(decision)
+        held_bytes, limit_bytes = self.accounts.held_bytes(device), self.accounts.limit_bytes(device)
+        for model in models:
+            decision = Decision(
+                self._now_s, kind, model, app, need_bytes, held_bytes, after_bytes, limit_bytes, rule, help_
+            )
+            self.story.note(decision)

@@ -1,4 +1,4 @@
-"""What the ledger decided and why: the last decisions, each with the bytes that were compared.
+"""What the ledger decided and why: the last decisions, each with the bytes that were compared; and what loads took.
 
 Covers: the records and their bound. See also: `inferd why`, which shows them. Pure.
 """
@@ -14,7 +14,7 @@ from inferd_daemon.catalogue.names import ModelId
 MAX_RECORDS: Final = 512
 """Some hours of a busy machine, in 200 kB."""
 
-Kind = Literal["load", "wait", "refusal", "eviction"]
+Kind = Literal["load", "wait", "refusal", "eviction", "failure", "ready"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Decision:
     app: str
     """Who asked for the load that it was about; empty: nobody, time did."""
     need_bytes: int
-    """Of the load; what an evicted model held."""
+    """Of the load; what an evicted, failed or ready model held."""
     before_bytes: int
     """Held by all models before it."""
     after_bytes: int

@@ -27,6 +27,10 @@ class Books:
     """Free or soon to be, after the loads that come first have had theirs."""
     may_pass: bool
     """Whether it may take what is free although loads before it wait."""
+    own_bytes: int = 0
+    """Held by models of the very hold that waits; taken off ceiling and limit."""
+    leased_bytes: int = 0
+    """Held by models of other holds, for a hold: it does not wait for their end. 0 for other loads, which do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class TooLarge:
-    """It never fits. `beside_pinned`: it would, without the pinned models."""
+    """It never fits. `beside_pinned`: it would, without the pinned models and those of other holds."""
 
     beside_pinned: bool
 
@@ -67,18 +71,19 @@ Verdict = Fits | FitsAfter | Waits | TooLarge | Squeezed
 def judge(need_bytes: int, books: Books, idle: Sequence[Candidate], yielding: Sequence[Candidate]) -> Verdict:
     """Return what becomes of a load. `yielding`: models in use that have had their turn; none while it is to be patient.
 
-    1. Larger than may ever be held, or than the pinned models leave: it never fits.
+    1. Larger than may ever be held, or than pinned models, and for a hold those of other holds, leave: it never fits.
     2. Free, and no load before it needs it: it fits.
     3. Larger than the machine could give now: other programs have it.
     4. Enough leaves already: it fits after that.
     5. Enough is idle, or may yield: it fits after the cheapest of these. If no set is enough nobody leaves for it.
     6. It waits.
     """
-    if need_bytes > books.ceiling_bytes - books.pinned_bytes:  # 1
+    kept_bytes = books.pinned_bytes + books.leased_bytes
+    if need_bytes > books.ceiling_bytes - kept_bytes:  # 1
         return TooLarge(beside_pinned=need_bytes <= books.ceiling_bytes)
     if need_bytes <= books.free_bytes and (need_bytes <= books.spare_bytes or books.may_pass):  # 2
         return Fits()
-    if need_bytes > books.limit_bytes - books.pinned_bytes:  # 3
+    if need_bytes > books.limit_bytes - kept_bytes:  # 3
         return Squeezed()
     if need_bytes <= books.spare_bytes:  # 4
         return FitsAfter(())

@@ -13,6 +13,7 @@ from inferd_daemon.lifecycle.commands import (
     Command,
     FailWaiters,
     Fence,
+    NoteFailure,
     OrderKill,
     OrderLeave,
     OrderLoad,
@@ -21,6 +22,7 @@ from inferd_daemon.lifecycle.commands import (
     ShowProgress,
     Spawn,
     StartPull,
+    Take,
 )
 from inferd_daemon.lifecycle.events import (
     Delayed,
@@ -36,6 +38,7 @@ from inferd_daemon.lifecycle.events import (
     LoadCause,
     Loaded,
     LoadFailed,
+    LoadRefused,
     MemoryRefused,
     Progressed,
     Pulled,
@@ -44,10 +47,12 @@ from inferd_daemon.lifecycle.events import (
     Reserved,
     Served,
     Spawned,
+    StoodBy,
     Ticked,
     UnloadWanted,
     Unwanted,
     Wanted,
+    Withdrawn,
 )
 from inferd_daemon.lifecycle.machine import Lifecycle
 from inferd_daemon.lifecycle.record import Capacity, View
@@ -72,8 +77,10 @@ __all__ = [
     "Lifecycle",
     "LoadCause",
     "LoadFailed",
+    "LoadRefused",
     "Loaded",
     "MemoryRefused",
+    "NoteFailure",
     "OrderKill",
     "OrderLeave",
     "OrderLoad",
@@ -90,9 +97,12 @@ __all__ = [
     "Spawned",
     "StartPull",
     "State",
+    "StoodBy",
+    "Take",
     "Ticked",
     "UnloadWanted",
     "Unwanted",
     "View",
     "Wanted",
+    "Withdrawn",
 ]

@@ -19,7 +19,7 @@ class StartPull:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Find memory for the model; answered by `Reserved` or `MemoryRefused`, any number of `Delayed` before."""
+    """Find memory for the model; answered by `Reserved`, `MemoryRefused` or `LoadRefused`, any number of `Delayed` before."""
 
     model: ModelId
 
@@ -34,6 +34,14 @@ class Release:
 @dataclass(frozen=True, slots=True)
 class Spawn:
     """Have the keeper start a process; answered by `Spawned` and `Greeted`, or by `Gone`."""
+
+    model: ModelId
+    life: Life
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Have the keeper book a life that stood by as this model's. It has said hello: what follows is as after `Greeted`."""
 
     model: ModelId
     life: Life
@@ -89,6 +97,15 @@ class ShowProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteFailure:
+    """The model failed: remember what happened, and what comes next, for whoever asks why."""
+
+    model: ModelId
+    what: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
 class FailWaiters:
     """End every request and pull that waits for this model with this error."""
 
@@ -101,11 +118,13 @@ Command = (
     | Reserve
     | Release
     | Spawn
+    | Take
     | OrderLoad
     | OrderLeave
     | OrderKill
     | Fence
     | Announce
     | ShowProgress
+    | NoteFailure
     | FailWaiters
 )

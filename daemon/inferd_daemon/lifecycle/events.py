@@ -66,9 +66,13 @@ class UnloadWanted:
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """Its memory is reserved and its process may begin; answers `Reserve`."""
+    """Its memory is reserved and its process may begin; answers `Reserve`.
+
+    `standby`: a life that stands by and is to become this model's; None, or one that does not any more: a new process.
+    """
 
     model: ModelId
+    standby: Life | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,15 @@ class MemoryRefused:
 
     model: ModelId
     error: Error
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRefused:
+    """It is known that its load would fail, before anything was reserved for it; answers `Reserve`."""
+
+    model: ModelId
+    cause: LoadCause
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +158,8 @@ class Loaded:
     context_tokens: int
     memory_bytes: int
     load_s: float
+    phases: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of each part of the load, as its process told them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +173,10 @@ class LoadFailed:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A request was completed: earlier failures are forgiven."""
+    """A request was completed: earlier failures are forgiven. `first_s`: from its submission to its first piece."""
 
     life: Life
+    first_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +193,24 @@ class Gone:
 
     life: Life
     reason: str
+
+
+# --- about processes without a model
+
+
+@dataclass(frozen=True, slots=True)
+class StoodBy:
+    """A process that has no model is ready to be given one: `Lifecycle.set_aside` gave it its number."""
+
+    life: Life
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """It stands by no more: it is gone, or about to be."""
+
+    life: Life
 
 
 # --- by nobody in particular
@@ -199,7 +233,8 @@ class Ticked:
     """Time passed: due at `Lifecycle.next_timer_s`; at other times harmless."""
 
 
-MemoryEvent = Reserved | Delayed | MemoryRefused | Unwanted | Evicted
+MemoryEvent = Reserved | Delayed | MemoryRefused | LoadRefused | Unwanted | Evicted
 ModelEvent = Wanted | PullWanted | Pulled | PullFailed | FilesChanged | UnloadWanted | MemoryEvent | Emptied
 LifeEvent = Spawned | Greeted | Progressed | Loaded | LoadFailed | Served | Hung | Gone
-Event = ModelEvent | LifeEvent | KeeperUp | KeeperDown | Ticked
+StandbyEvent = StoodBy | Withdrawn
+Event = ModelEvent | LifeEvent | StandbyEvent | KeeperUp | KeeperDown | Ticked

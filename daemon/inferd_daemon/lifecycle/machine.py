@@ -7,7 +7,8 @@ Rules it keeps:
 1. A model has one process at most: `Spawn` only once the one before is gone.
 2. An event of a life that is over, or whose end was ordered, changes nothing; only its `Gone` is heard.
 3. A load, once begun, is joined by everyone who wants it and does not end because they leave.
-4. Nobody waits in vain: on the way to BACKOFF after a load, FAILED or ABSENT, waiters are failed with the reason.
+4. A process that stood by becomes one model's, once. If it ends before it has loaded that, a new one takes its place.
+5. Nobody waits in vain: on the way to BACKOFF after a load, FAILED or ABSENT, waiters are failed with the reason.
 """
 
 from __future__ import annotations
@@ -16,18 +17,19 @@ from typing import TYPE_CHECKING, assert_never
 
 from inferd_daemon.lifecycle import commands, events
 from inferd_daemon.lifecycle.processes import Processes
-from inferd_daemon.lifecycle.record import NEVER_S, Capacity, Memory, Process, Record, View
+from inferd_daemon.lifecycle.record import FIRST_ANSWER, NEVER_S, Capacity, Memory, Process, Record, View
 from inferd_daemon.lifecycle.setbacks import no_files, not_fetched
 from inferd_daemon.lifecycle.states import State
 from inferd_daemon.lifecycle.transitions import Transitions
 
 if TYPE_CHECKING:
+    from inferd.messages.events import Error
     from inferd_daemon.catalogue.names import ModelId
     from inferd_daemon.ids import Life
 
 
 class Lifecycle:
-    """All models. `step` is the only way to change anything; one caller, never at the same time."""
+    """All models. `step` is the only way to change anything but the next life's number; one caller, never at the same time."""
 
     def __init__(self, first_life: Life) -> None:
         """`first_life`: higher than every life that an earlier daemon may have begun."""
@@ -52,10 +54,18 @@ class Lifecycle:
         record = self._records.get(model)
         return record.view(now_s) if record else View(model, State.ABSENT)
 
+    def refusal(self, model: ModelId, now_s: float) -> Error | None:
+        """Return why a request for this model would be refused at once, None: it would wait, or be served."""
+        return _refusal(self._records.get(model, Record(model)), now_s)
+
     def model_of(self, life: Life) -> ModelId | None:
         """Return whose process this is; None once it is gone."""
         record = self._processes.record_of(life)
         return record.model if record else None
+
+    def set_aside(self) -> Life:
+        """Return the number of a life that begins without a model. `StoodBy` and `Withdrawn` tell what becomes of it."""
+        return self._processes.next_life()
 
     # --- events
 
@@ -63,6 +73,10 @@ class Lifecycle:
         match event:
             case events.KeeperUp() | events.KeeperDown():
                 self._keeper_changed(event)
+            case events.StoodBy(life, pid):
+                self._processes.stood_by(life, pid)
+            case events.Withdrawn(life):
+                self._processes.withdrawn(life)
             case events.Ticked():
                 for record in list(self._records.values()):
                     self._states.ring(record)
@@ -76,6 +90,7 @@ class Lifecycle:
                 | events.Reserved()
                 | events.Delayed()
                 | events.MemoryRefused()
+                | events.LoadRefused()
                 | events.Unwanted()
                 | events.Evicted()
                 | events.Emptied()
@@ -114,7 +129,14 @@ class Lifecycle:
                     self._states.move(record, events.PullFailed)
             case events.FilesChanged():
                 self._files_changed(record, event)
-            case events.Reserved() | events.Delayed() | events.MemoryRefused() | events.Unwanted() | events.Evicted():
+            case (
+                events.Reserved()
+                | events.Delayed()
+                | events.MemoryRefused()
+                | events.LoadRefused()
+                | events.Unwanted()
+                | events.Evicted()
+            ):
                 self._about_memory(record, event)
             case events.Emptied():
                 if record.state is State.DRAINING:
@@ -131,10 +153,9 @@ class Lifecycle:
         """
         if record.state is State.READY:  # 1
             return
-        if record.state is State.ABSENT:  # 2
-            self._states.fail_waiters(record, no_files(record.model))
-        elif record.state in (State.BACKOFF, State.FAILED) and record.setback and not record.setback.lets_wait:  # 2
-            self._states.fail_waiters(record, record.setback.error(record.model, self._states.now_s))
+        error = _refusal(record, self._states.now_s)
+        if error is not None:  # 2
+            self._states.fail_waiters(record, error)
         else:  # 3
             record.wanted = True
             self._states.move(record, events.Wanted)
@@ -161,13 +182,15 @@ class Lifecycle:
         match event:
             case events.Reserved() if waits:
                 record.memory = Memory.HELD
-                self._states.spawn(record)
+                self._states.spawn(record, event.standby)
             case events.Delayed() if waits:
                 self._states.load_moved(record, 0.0, event.reason)
             case events.MemoryRefused() if waits:
                 record.memory = Memory.NONE
                 self._states.fail_waiters(record, event.error)
                 self._states.move(record, events.MemoryRefused)
+            case events.LoadRefused(_, cause, message) if waits:
+                self._states.load_failed(record, cause, message)
             case events.Unwanted() if waits:
                 record.wanted = False
                 self._states.move(record, events.Unwanted)
@@ -186,6 +209,7 @@ class Lifecycle:
         match event:
             case events.Spawned():
                 process.pid = event.pid
+                record.phases.enter("connecting", self._states.now_s)
             case events.Greeted():
                 self._greeted(record, process)
             case events.Progressed():
@@ -196,6 +220,8 @@ class Lifecycle:
                 self._states.load_failed(record, event.cause, event.message)
             case events.Served():
                 record.forgive()
+                if event.first_s is not None and record.capacity is not None:
+                    record.took_s.setdefault(FIRST_ANSWER, event.first_s)
             case events.Hung():
                 self._hung(record, event.reason)
             case _:
@@ -204,8 +230,7 @@ class Lifecycle:
     def _greeted(self, record: Record, process: Process) -> None:
         if not process.greeted:
             process.greeted = True
-            self._states.commands.append(commands.OrderLoad(process.life))
-            self._states.load_moved(record, 0.0, "loading")
+            self._states.order_load(record, process.life)
 
     def _loaded(self, record: Record, event: events.Loaded) -> None:
         if event.slots < 1:
@@ -214,11 +239,12 @@ class Lifecycle:
             record.capacity = Capacity(
                 event.slots, event.can_park, event.context_tokens, event.memory_bytes, event.load_s
             )
+            record.loaded(event.phases, self._states.now_s)
             self._states.move(record, events.Loaded)
 
     def _hung(self, record: Record, reason: str) -> None:
         match record.state:
-            case State.LOADING:
+            case State.LOADING if not (record.process and record.process.stood_by):
                 self._states.load_failed(record, "engine", reason)
             case State.READY:
                 self._states.died(record, reason)
@@ -237,7 +263,7 @@ class Lifecycle:
         match record.state:
             case State.DRAINING:
                 self._states.move(record, events.Gone)
-            case State.LOADING if process.ending:
+            case State.LOADING if process.ending or process.stood_by:
                 self._states.spawn(record)
             case State.LOADING:
                 self._states.load_failed(record, "engine", reason)
@@ -246,6 +272,7 @@ class Lifecycle:
 
     def _keeper_changed(self, event: events.KeeperUp | events.KeeperDown) -> None:
         self._processes.keeper_is_up = isinstance(event, events.KeeperUp)
+        self._processes.withdrawn()
         for record in list(self._records.values()):
             process = record.process
             if isinstance(event, events.KeeperDown) and process is not None and not process.greeted:
@@ -253,3 +280,11 @@ class Lifecycle:
                 self._vacate(record, process, event.reason)
             elif record.state is State.LOADING and process is None:
                 self._states.spawn(record)
+
+
+def _refusal(record: Record, now_s: float) -> Error | None:
+    if record.state is State.ABSENT:
+        return no_files(record.model)
+    if record.state in (State.BACKOFF, State.FAILED) and record.setback and not record.setback.lets_wait:
+        return record.setback.error(record.model, now_s)
+    return None

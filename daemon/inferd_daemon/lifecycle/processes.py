@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from inferd_daemon.ids import Life
-from inferd_daemon.lifecycle.commands import Fence, OrderKill, OrderLeave, Spawn
+from inferd_daemon.lifecycle.commands import Fence, OrderKill, OrderLeave, Spawn, Take
 from inferd_daemon.lifecycle.record import Process, Record
 
 if TYPE_CHECKING:
@@ -31,19 +31,40 @@ class Processes:
     def __init__(self, first_life: Life) -> None:
         self._next_life = first_life
         self._by_life: dict[Life, Record] = {}
+        self._standing: dict[Life, int] = {}
+        """Lives that stand by, and their process ids."""
         self.keeper_is_up = False
 
     def record_of(self, life: Life) -> Record | None:
         """Return whose process this is; None once it is gone."""
         return self._by_life.get(life)
 
-    def spawn(self, record: Record) -> Spawn:
-        """Begin the next life of a model that has no process."""
+    def next_life(self) -> Life:
+        """Return a number that no life ever had."""
         life = self._next_life
         self._next_life = Life(life + 1)
-        self._by_life[life] = record
-        record.process = Process(life)
-        return Spawn(record.model, life)
+        return life
+
+    def stood_by(self, life: Life, pid: int) -> None:
+        """Have a life without a model that `take` may give to one."""
+        if life not in self._by_life:
+            self._standing[life] = pid
+
+    def withdrawn(self, life: Life | None = None) -> None:
+        """Have this life, or all, stand by no more."""
+        for one in [life] if life else list(self._standing):
+            self._standing.pop(one, None)
+
+    def begin(self, record: Record, standby: Life | None) -> Spawn | Take:
+        """Begin the next life of a model that has no process: with the one that stands by, if it still does."""
+        pid = self._standing.pop(standby, None) if standby else None
+        if standby is None or pid is None:
+            life = self.next_life()
+            self._by_life[life], record.process = record, Process(life)
+            return Spawn(record.model, life)
+        self._by_life[standby] = record
+        record.process = Process(standby, pid, greeted=True, stood_by=True)
+        return Take(record.model, standby)
 
     def bury(self, record: Record, process: Process) -> Fence:
         """Forget a process that is gone."""

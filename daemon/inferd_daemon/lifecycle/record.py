@@ -6,9 +6,12 @@ Covers: the data. Does not cover decisions: only `machine` and `transitions` wri
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
+from inferd_actors.phases import Phases
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ids import Life
 from inferd_daemon.lifecycle.setbacks import Setback
@@ -47,6 +50,14 @@ class View:
     """In a row, of loaded processes."""
     capacity: Capacity | None = None
     """While READY or DRAINING."""
+    phases: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of each part of its load and of its first answer, while READY or DRAINING."""
+
+
+ORDERING: Final = "loading"
+"""The phase from the process's hello on; what remains of it beside the process's own: the file's header, and the ways."""
+FIRST_ANSWER: Final = "first answer"
+"""The last phase: from giving the process its first request to that request's first piece."""
 
 
 class Memory(Enum):
@@ -64,6 +75,8 @@ class Process:
     life: Life
     pid: int = 0
     greeted: bool = False
+    stood_by: bool = False
+    """It was begun before there was a model for it: what ends it before it has loaded one is no fault of the model."""
     ending: bool = False
     """Its end was ordered: nothing it says counts any more."""
     kill_at_s: float = NEVER_S
@@ -86,6 +99,10 @@ class Record:
     capacity: Capacity | None = None
     progress: float = 0.0
     phase: str = ""
+    phases: Phases = field(default_factory=Phases)
+    """Of the load under way."""
+    took_s: dict[str, float] = field(default_factory=dict)
+    """Of the load of the present life, once it is complete."""
     load_failures: int = 0
     deaths: int = 0
     setback: Setback | None = None
@@ -97,6 +114,14 @@ class Record:
     def timer_s(self) -> float:
         """Return when this record wants the next `Ticked`."""
         return min(self.due_s, self.process.kill_at_s if self.process else NEVER_S)
+
+    def loaded(self, by_process: Mapping[str, float], now_s: float) -> None:
+        """Take note of what the load took: by our clock until the process had the order, by its own from then on."""
+        self.phases.end(now_s)
+        ours = dict(self.phases.took_s)
+        if ORDERING in ours:
+            ours[ORDERING] = max(0.0, ours[ORDERING] - sum(by_process.values()))
+        self.took_s = ours | dict(by_process)
 
     def forgive(self) -> None:
         """Forget all failures."""
@@ -118,4 +143,5 @@ class Record:
             retry_after_s=max(0.0, self.due_s - now_s) if self.state is State.BACKOFF else 0.0,
             deaths=self.deaths,
             capacity=self.capacity,
+            phases=self.took_s if self.capacity else {},
         )

@@ -50,19 +50,24 @@ class Setback:
         """Whether requests may wait for the next attempt instead of being answered at once."""
         return self.kind is ModelFailed and self.retry_at_s is not None
 
+    def told(self, model: ModelId, now_s: float) -> tuple[str, str]:
+        """Return what happened and what comes next, as people read it."""
+        times = "once" if self.in_a_row == 1 else f"{self.in_a_row} times in a row"
+        what = f"failed {times}, at last: {self.message.rstrip('.')}"
+        if self.retry_at_s is None:
+            return (
+                what,
+                f"Not tried again by itself: `inferd pull {model}` or `inferd unload {model}` allows a new attempt",
+            )
+        return what, f"Next attempt in {max(0.0, self.retry_at_s - now_s):.1f} s"
+
     def error(self, model: ModelId, now_s: float) -> Error:
         """Return what a request for this model is answered while the setback lasts."""
-        times = "once" if self.in_a_row == 1 else f"{self.in_a_row} times in a row"
-        text = f"{model} failed {times}, at last: {self.message.rstrip('.')}. "
-        wait_s = None
-        if self.retry_at_s is None:
-            text += f"Not tried again by itself: `inferd pull {model}` or `inferd unload {model}` allows a new attempt"
-        else:
-            wait_s = max(0.0, self.retry_at_s - now_s)
-            text += f"Next attempt in {wait_s:.1f} s"
+        what, then = self.told(model, now_s)
+        wait_s = None if self.retry_at_s is None else max(0.0, self.retry_at_s - now_s)
         return refusal(
             self.kind,
-            text,
+            f"{model} {what}. {then}",
             retryable=wait_s is not None,
             retry_after_s=wait_s,
             cause=self.cause,

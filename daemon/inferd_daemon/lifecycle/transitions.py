@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, assert_never
 
+from inferd_actors.phases import Phases
 from inferd_daemon.lifecycle import commands, events
 from inferd_daemon.lifecycle.processes import Processes, kill, kill_again, leave
-from inferd_daemon.lifecycle.record import NEVER_S, Memory, Record
+from inferd_daemon.lifecycle.record import NEVER_S, ORDERING, Memory, Record
 from inferd_daemon.lifecycle.setbacks import Setback, after_death, after_load_failure, no_files
 from inferd_daemon.lifecycle.states import State
 from inferd_daemon.lifecycle.table import NEXT, GaveUp, Kind, Rested, Struck
 
 if TYPE_CHECKING:
     from inferd.messages.events import Error
+    from inferd_daemon.ids import Life
 
 LOAD_STALL_S: Final = 120.0
 """A load without progress for this long is dead: less than half of the 300 s that a request waits by default, so that
@@ -77,6 +79,7 @@ class Transitions:
                 if record.wanted:
                     self.move(record, events.Wanted)
             case State.LOADING:
+                record.phases = Phases()
                 self.spawn(record)
             case State.READY:
                 record.wanted = False
@@ -114,30 +117,41 @@ class Transitions:
         record.setback = setback
         record.stored = record.stored and setback.cause != "file_missing"
         record.capacity = None
+        self.commands.append(commands.NoteFailure(record.model, *setback.told(record.model, self.now_s)))
         self.kill(record)
         self.move(record, GaveUp if setback.retry_at_s is None else Struck)
 
     # --- processes
 
-    def spawn(self, record: Record) -> None:
+    def spawn(self, record: Record, standby: Life | None = None) -> None:
         """Begin the next life, or say what it waits for.
 
         1. The previous process is not gone yet.
         2. The keeper is not up.
         3. Its memory is not reserved.
-        4. Nothing is in the way.
+        4. A process stands by: it has said hello already.
+        5. Nothing is in the way.
         """
         if record.process is not None:  # 1
-            self.load_moved(record, 0.0, "waiting for the previous process to end")
+            self.begin_phase(record, "waiting for the previous process to end")
         elif not self._processes.keeper_is_up:  # 2
-            self.load_moved(record, 0.0, "starting keeper")
+            self.begin_phase(record, "starting keeper")
         elif record.memory is not Memory.HELD:  # 3
             record.memory = Memory.ASKED
-            self.load_moved(record, 0.0, "waiting for memory")
+            self.begin_phase(record, "waiting for memory")
             self.commands.append(commands.Reserve(record.model))
-        else:  # 4
-            self.commands.append(self._processes.spawn(record))
-            self.load_moved(record, 0.0, "starting process")
+        else:
+            begun = self._processes.begin(record, standby)
+            self.commands.append(begun)
+            if isinstance(begun, commands.Take):  # 4
+                self.order_load(record, begun.life)
+            else:  # 5
+                self.begin_phase(record, "starting process")
+
+    def order_load(self, record: Record, life: Life) -> None:
+        """Have a process that can be spoken to load the model."""
+        self.commands.append(commands.OrderLoad(life))
+        self.begin_phase(record, ORDERING)
 
     def release(self, record: Record) -> None:
         """Give back the memory of a model that has no process, and wait for none."""
@@ -180,6 +194,12 @@ class Transitions:
                 assert_never(record.state)
 
     # --- words
+
+    def begin_phase(self, record: Record, phase: str) -> None:
+        """Enter a phase of a load that its process has no part in yet."""
+        if record.state is State.LOADING:
+            record.phases.enter(phase, self.now_s)
+        self.load_moved(record, 0.0, phase)
 
     def load_moved(self, record: Record, progress: float, phase: str) -> None:
         """Take note of progress and tell the waiters; the stall clock starts anew."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inferd_actors.messages import Kill, Shutdown, Spawn
+from inferd_actors.messages import Assign, Kill, Shutdown, Spawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +76,18 @@ class Ticked:
 
 
 Fact = (
-    Spawn | Kill | Shutdown | Welcomed | Alone | RayCame | RayFailed | RayBroke | Started | Fell | Gone | Asked | Ticked
+    Spawn
+    | Assign
+    | Kill
+    | Shutdown
+    | Welcomed
+    | Alone
+    | RayCame
+    | RayFailed
+    | RayBroke
+    | Started
+    | Fell
+    | Gone
+    | Asked
+    | Ticked
 )

@@ -3,7 +3,7 @@
 A life is STARTING from its order until Ray has its process, LIVING from then on, ENDING once it was killed or Ray told of
 its death; `died` is sent when its process is gone, never before, because the ledger gives its memory away on that word.
 Every spawn is answered by `spawned` or `died`, every `spawned` is followed by one `died`; a kill of what is not held is
-answered by `died` too, so that no order waits for ever.
+answered by `died` too, so that no order waits for ever. A life that was begun without a model is given one at most.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from inferd_actors.messages import Died, HeldLife, KeeperReady, KeeperTrouble, Kill, Shutdown, Spawn, Spawned
+from inferd_actors.messages import Assign, Died, HeldLife, KeeperReady, KeeperTrouble, Kill, Shutdown, Spawn, Spawned
 from inferd_daemon.lives.effects import Begin, Effect, Finish, Leave, Release, Restart, Strike, Tell, Watch
 from inferd_daemon.lives.facts import (
     Alone,
@@ -105,6 +105,8 @@ class Lives:
         match fact:
             case Spawn():
                 yield from self._spawn(fact, now_s)
+            case Assign():
+                yield from self._assign(fact, now_s)
             case Kill():
                 yield from self._kill(fact.life, now_s)
             case Started():
@@ -143,6 +145,16 @@ class Lives:
         else:
             self._lives[order.life] = _Life(order, limit_s=now_s + START_LIMIT_S)
             yield Begin(order)
+
+    def _assign(self, fact: Assign, now_s: float) -> Iterator[Effect]:
+        """Book a life that began without a model as this one's. One that has another is ended: it must not serve as two."""
+        life = self._lives.get(fact.life)
+        if life is None:
+            yield Tell(Died(fact.life, "it was not held"))
+        elif life.order.kind == "model" and life.order.model in ("", fact.model):
+            life.order = replace(life.order, model=fact.model)
+        else:
+            yield from self._kill(fact.life, now_s)
 
     def _kill(self, number: int, now_s: float) -> Iterator[Effect]:
         life = self._lives.get(number)

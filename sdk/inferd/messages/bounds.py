@@ -46,6 +46,8 @@ Milliseconds = Annotated[int, Range(0, 7 * 24 * 3600 * 1000)]
 """At most a week: longer is a mistake of units."""
 
 Seconds = Annotated[float, Range(0.0, MAX_U53)]
+HoldSeconds = Annotated[float, Range(0.1, 86_400.0)]
+"""At most a day: an app that lives longer renews its hold."""
 Fraction = Annotated[float, Range(0.0, 1.0)]
 RequestId = Annotated[int, Range(1, MAX_U53)]
 Seq = Annotated[int, Range(0, MAX_U53)]

@@ -111,6 +111,8 @@ class Request:
     """Sender's `CLOCK_MONOTONIC`, so that time spent in buffers counts; 0: unknown."""
     priority: Priority = "interactive"
     model: Name | None = None
+    keep_alive_s: Seconds | None = None
+    """How long its model is to stay loaded after it, unused; None: as configured. The longest wish that still runs counts."""
 
 
 @dataclass(frozen=True, slots=True)

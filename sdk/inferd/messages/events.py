@@ -15,8 +15,10 @@ from inferd.messages.bounds import (
     Bytes,
     Count,
     Fraction,
+    HoldSeconds,
     Length,
     Name,
+    Positive,
     Range,
     RateHz,
     Seconds,
@@ -24,7 +26,7 @@ from inferd.messages.bounds import (
     ShortText,
     Text,
 )
-from inferd.messages.reports import DaemonReport, MemoryDecision, Model, Preflight
+from inferd.messages.reports import DaemonReport, Health, MemoryDecision, Model, Preflight, Warmed
 from inferd.messages.schemas import FoundServer, ModelSchema, Upgrade
 from inferd.messages.speech import (
     AudioStarted,
@@ -273,6 +275,48 @@ class PreflightReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Answer to `hold` and `renew_hold`: all its models are ready, and stay for `seconds` from now."""
+
+    hold: Positive
+    """Its name, for this app alone."""
+    models: tuple[Name, ...]
+    seconds: HoldSeconds
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Answer to `release_hold`. `was_held`: until now."""
+
+    hold: Positive
+    was_held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WarmedUp:
+    """Answer to `warm_up`: one result per name, in their order."""
+
+    results: tuple[Warmed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """Answer to `pin` and `unpin`: how it is from now on, over restarts."""
+
+    model: Name
+    pinned: bool
+    note: ShortText = ""
+    """What there is to know, if anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """Answer to `health`."""
+
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
 class Removed:
     """Answer to `remove`: the file is gone, or was never inferd's to delete."""
 
@@ -367,6 +411,11 @@ Terminal = (
     | Unloaded
     | WhyReport
     | PreflightReport
+    | Held
+    | Released
+    | WarmedUp
+    | Pinned
+    | HealthReport
     | Removed
     | SchemaList
     | Registered
@@ -408,6 +457,11 @@ TERMINALS: tuple[type[Terminal], ...] = (
     Unloaded,
     WhyReport,
     PreflightReport,
+    Held,
+    Released,
+    WarmedUp,
+    Pinned,
+    HealthReport,
     Removed,
     SchemaList,
     Registered,

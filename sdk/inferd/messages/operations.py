@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from inferd.messages.bounds import Blob, Fraction, Length, Name, Positive, Range, RateHz, ShortText, Text
+from inferd.messages.bounds import Blob, Fraction, HoldSeconds, Length, Name, Positive, Range, RateHz, ShortText, Text
 from inferd.messages.schemas import ModelSchema
 from inferd.messages.speech import SpeechOperation, Synthesize, SynthesizeStream, Transcribe, TranscribeStream
 
@@ -183,6 +183,56 @@ class Preflight:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Load these models and keep them in memory, all or none; `loading` events, then `held`. It ends with the app's line."""
+
+    names: Annotated[tuple[Name, ...], Length(1, 16)]
+    seconds: HoldSeconds
+    """From `held` on."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenewHold:
+    """Begin a hold's time anew; answered by `held`."""
+
+    hold: Positive
+    seconds: HoldSeconds
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseHold:
+    """End a hold; answered by `released`, also if it had ended before."""
+
+    hold: Positive
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """Load these models, each for itself; `loading` events, then `warmed_up` with one result per name."""
+
+    names: Annotated[tuple[Name, ...], Length(1, 64)]
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Never have a model leave for another's memory or for want of use, once it is loaded; answered by `pinned`."""
+
+    name: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Unpin:
+    """Take back a `pin`; answered by `pinned`. A pin of the configuration stays: `invalid_request`."""
+
+    name: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What is wrong with the service, and how all its parts are; answered by `health_report`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Remove:
     """Forget a model's file: streams end first, what waits is refused; answered by `removed`. It goes on if the app leaves."""
 
@@ -244,6 +294,13 @@ Operation = (
     | ListUpgrades
     | Why
     | Preflight
+    | Hold
+    | RenewHold
+    | ReleaseHold
+    | WarmUp
+    | Pin
+    | Unpin
+    | Health
     | Stop
 )
 OPERATIONS: tuple[type[Operation], ...] = (
@@ -262,6 +319,13 @@ OPERATIONS: tuple[type[Operation], ...] = (
     Unload,
     Why,
     Preflight,
+    Hold,
+    RenewHold,
+    ReleaseHold,
+    WarmUp,
+    Pin,
+    Unpin,
+    Health,
     Remove,
     ListSchemas,
     Register,

@@ -5,7 +5,8 @@ Covers: the shapes. The daemon's telemetry fills them; the CLI draws them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from inferd.messages.bounds import Bytes, Count, Length, Name, Seconds, ShortText
@@ -42,6 +43,12 @@ class Model:
     """Why it is in `backoff` or `failed`, in one sentence."""
     retry_after_s: Seconds = 0.0
     idle_s: Seconds = 0.0
+    load_phases: Mapping[ShortText, Seconds] = field(default_factory=dict)
+    """What its present load took, part by part in their order, and last its first answer; empty while not loaded."""
+    pinned: bool = False
+    """It never leaves for another's memory or for want of use."""
+    held_s: Seconds = 0.0
+    """For how long the longest of its holds goes on; 0: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ class Process:
 
     pid: Count
     kind: ShortText
-    """daemon, keeper, model, router, tracker, keypool, ray"""
+    """daemon, keeper, model, standby, router, tracker, keypool, ray"""
     name: ShortText
     pss_bytes: Bytes
     cpu_s: Seconds
@@ -70,13 +77,14 @@ class App:
 class MemoryDecision:
     """One decision about a model's memory, with the numbers that were compared."""
 
-    kind: Literal["load", "wait", "refusal", "eviction"]
+    kind: Literal["load", "wait", "refusal", "eviction", "failure", "ready"]
+    """`ready`: no decision but the end of a load; `rule` tells what its parts took."""
     age_s: Seconds
     """How long ago."""
     app: ShortText
     """Who asked for the load that it was about; empty: nobody, time did."""
     need_bytes: Bytes
-    """Of the load; for an eviction, what the model held."""
+    """Of the load; for an eviction, a failure or a model that is ready, what it held."""
     before_bytes: Bytes
     """Held by all models before it."""
     after_bytes: Bytes
@@ -114,6 +122,96 @@ class Preflight:
     """Idle models that would leave for it."""
     weights_ready: bool = False
     """Whether its file is here; else it is pulled first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warmed:
+    """What became of one name of a `warm_up`."""
+
+    name: Name
+    """As it was asked for."""
+    model: ShortText
+    """What it means; empty if nothing."""
+    ready: bool
+    load_s: Seconds = 0.0
+    """How long it took; 0 for one that was ready."""
+    code: ShortText = ""
+    """Of the error, if it is not ready: those of `error`."""
+    message: ShortText = ""
+    retry_after_s: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong, and what to do about it."""
+
+    about: ShortText
+    """A model's id, a setting, a file, or a part of the service."""
+    what: ShortText
+    next: ShortText
+    broken: bool
+    """Something does not work that should; else it is only less than it could be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Which models serve one capability."""
+
+    capability: Name
+    models: tuple[Name, ...]
+    """All on the list."""
+    available: tuple[Name, ...]
+    """Usable here, as soon as they are loaded."""
+    weights_ready: tuple[Name, ...]
+    """Usable, and their bytes are here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A model that failed and is left alone for now."""
+
+    model: Name
+    state: ModelState
+    reason: ShortText
+    retry_after_s: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A remote endpoint that models are reached through."""
+
+    endpoint: ShortText
+    reachable: bool
+    problem: ShortText = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The whole service at one moment, problems first."""
+
+    healthy: bool
+    """Nothing is broken."""
+    problems: tuple[Problem, ...]
+    """Broken things first."""
+    keeper: Literal["starting", "ready", "down"]
+    draining: bool
+    default_model: ShortText
+    """Of requests that name none."""
+    models_known: Count
+    models_stored: Count
+    models_ready: Count
+    coverage: tuple[Coverage, ...]
+    troubles: tuple[Trouble, ...]
+    processes: tuple[Process, ...]
+    """The daemon, the keeper with Ray, and every actor, with their memory."""
+    memory_held_bytes: Bytes
+    """Reserved or used by all models."""
+    memory_limit_bytes: Bytes
+    """What all models together may hold now."""
+    memory_available_bytes: Bytes
+    """What the machine could give to programs without swapping."""
+    providers: tuple[Provider, ...] = ()
+    """None in this version: it serves no remote models yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,8 @@ class Echo(Desk):
 
     def stats(self) -> Mapping[str, float]:
         """Return the counters."""
-        return {**self._counters, "busy": float(len(self._streams))}
+        due = len(self._producing) + self._untaken
+        return {**self._counters, "busy": float(len(self._streams)), "due": float(due)}
 
     # --- the loop
 
@@ -102,6 +103,8 @@ class Echo(Desk):
         if not self._pace.due(now_s):
             return
         self._misbehave()
+        if self._is_stuck:
+            return
         for stream, answer in tuple(self._producing.items()):
             said_before = answer.said
             self._deliver(stream, answer.step())
@@ -115,6 +118,12 @@ class Echo(Desk):
             os.kill(os.getpid(), signal.SIGKILL)
         if hang and said >= hang:
             self._closing.wait()
+
+    @property
+    def _is_stuck(self) -> bool:
+        """Whether it pretends to work."""
+        stuck = self._options.stick_after_tokens
+        return bool(stuck) and any(answer.said >= stuck for answer in self._producing.values())
 
     def _deliver(self, stream: StreamId, events: list[EngineEvent]) -> None:
         self._batch += ((stream, event) for event in events)

@@ -28,3 +28,5 @@ class Options:
     """Kill the process when a stream has had this many words and wants another; 0: never."""
     hang_after_tokens: Count = 0
     """Stop the loop, life signs included, at that moment; 0: never."""
+    stick_after_tokens: Count = 0
+    """Go round with life signs, obey orders and say nothing more, from that moment until that stream ends; 0: never."""

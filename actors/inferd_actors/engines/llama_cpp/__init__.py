@@ -19,3 +19,10 @@ if TYPE_CHECKING:
 def make(sink: Sink) -> Engine:
     """Return the engine, not loaded; llama.cpp is imported by `load`."""
     return LlamaCpp(sink)
+
+
+def prepare() -> None:
+    """Import what `load` would import, and open the library. Blocks for a quarter of a second."""
+    from inferd_actors.engines.llama_cpp import batching, library, preparing, runtime  # noqa: F401 - for those who load
+
+    library.open_library()

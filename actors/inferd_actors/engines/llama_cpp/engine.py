@@ -63,7 +63,9 @@ class LlamaCpp(Desk):
 
     def stats(self) -> Mapping[str, float]:
         """Return the counters."""
-        return {**self._counters, "busy": float(len(self._answers))}
+        live = tuple(self._answers.values())
+        due = sum(not answer.halted for answer in live) + self._untaken
+        return {**self._counters, "busy": float(len(live)), "due": float(due)}
 
     # --- the loop
 

@@ -15,7 +15,7 @@ from inferd_actors.engines.llama_cpp import library, machine
 from inferd_actors.engines.llama_cpp.options import Options
 from inferd_actors.engines.llama_cpp.sampling import Defaults, defaults_of
 from inferd_actors.engines.llama_cpp.sizes import sizes_of
-from inferd_actors.engines.llama_cpp.template import ChatTemplate
+from inferd_actors.engines.llama_cpp.template import ChatTemplate, Renderer
 
 if TYPE_CHECKING:
     from inferd_actors.engine import OnProgress
@@ -55,17 +55,22 @@ class Runtime:
 def load(path: str, name: str, options: Options, on_progress: OnProgress, go_on: Callable[[], bool]) -> Runtime:
     """Return the model ready to answer, its weights read once. Blocks; raises LoadFailed.
 
-    `go_on`: asked while reading; False gives up.
+    `go_on`: asked while reading; False gives up. The process that renders chat templates starts and compiles meanwhile.
     """
 
     def report(done: float) -> bool:
         on_progress(0.9 * done, "reading weights")
         return go_on()
 
+    on_progress(0.0, "importing")  # goes on since the call: the library is opened here at the latest
     library.open_library()
+    on_progress(0.0, "reading weights")
     with ExitStack() as built:
+        renderer = Renderer()
+        built.callback(renderer.close)
         model = library.Model(path, gpu_layers=options.gpu_layers, on_progress=report)
         built.callback(model.close)
+        template = _template(model, name, renderer)
         sizes = sizes_of(options, model.trained_tokens, is_offloaded=model.is_offloaded)
         on_progress(0.9, "preparing the cache")
         context = library.Context(
@@ -78,12 +83,17 @@ def load(path: str, name: str, options: Options, on_progress: OnProgress, go_on:
         built.callback(context.close)
         on_progress(0.95, "warming up")
         _warm_up(model, context)
-        template, defaults = _template(model, name), defaults_of(model.metadata)
+        defaults = defaults_of(model.metadata)
+        if template is None:
+            renderer.close()
+        else:
+            on_progress(0.98, "compiling the chat template")
+            template.await_compiled()
         runtime = Runtime(
             model, context, template, defaults, options, sizes.context_tokens, sizes.cells, sizes.batch_tokens
         )
         built.pop_all()
-    on_progress(1.0, "ready")
+    on_progress(1.0, "starting the loop")
     return runtime
 
 
@@ -94,8 +104,11 @@ def _warm_up(model: library.Model, context: library.Context) -> None:
     context.forget(0)
 
 
-def _template(model: library.Model, name: str) -> ChatTemplate | None:
+def _template(model: library.Model, name: str, renderer: Renderer) -> ChatTemplate | None:
+    """Return the model's chat template, which `renderer` begins to compile; None: the file has none."""
     if model.template is None:
         return None
     words = model.vocabulary
-    return ChatTemplate(model.template, name=name, begin_text=words.begin_text, end_text=words.end_text)
+    return ChatTemplate(
+        model.template, name=name, begin_text=words.begin_text, end_text=words.end_text, renderer=renderer
+    )

@@ -32,23 +32,62 @@ LENGTH: Final = struct.Struct(">I")
 """In front of every message; `rendering` says the same and is not imported, for jinja2's sake."""
 
 
-class ChatTemplate:
-    """The template in the model file `name`. Raises LoadFailed when it cannot be compiled."""
+class Renderer:
+    """The process that renders one template, which it is told first. Begun at once; raises LoadFailed when it cannot."""
 
-    def __init__(self, source: str, *, name: str, begin_text: str, end_text: str) -> None:
+    def __init__(self) -> None:
+        self.line, theirs = socket.socketpair()
+        end = theirs.fileno()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", str(PROGRAM)],
+                stdin=end,
+                stdout=end,
+                stderr=subprocess.DEVNULL,
+                env={},
+                start_new_session=True,  # an interrupt typed into the daemon's terminal is not meant for it
+            )
+        except OSError as reason:
+            self.line.close()
+            raise _does_not_start(reason) from None
+        finally:
+            theirs.close()
+
+    @property
+    def process_id(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def close(self) -> None:
+        """End the process. Does not wait for a template that runs: it is killed. Harmless when repeated."""
+        self.line.close()
+        self._process.kill()
+        self._process.wait()
+
+
+class ChatTemplate:
+    """The template in the model file `name`, compiled by `renderer`: await that before the first render.
+
+    Without a `renderer` one is started, and the template is compiled when this returns. Raises LoadFailed.
+    """
+
+    def __init__(
+        self, source: str, *, name: str, begin_text: str, end_text: str, renderer: Renderer | None = None
+    ) -> None:
         self._source = source
         self._name = name
         self._marks = {"bos_token": begin_text, "eos_token": end_text}
-        self._process: subprocess.Popen[bytes] | None = None
-        self._line: socket.socket | None = None
-        self._start()
+        self._renderer: Renderer | None = renderer or Renderer()
+        self._tell_source()
+        if renderer is None:
+            self.await_compiled()
 
     def render(self, asked: Generate, model: str, still_wanted: Callable[[], bool] = lambda: True) -> str | None:
         """Return the prompt; None when `still_wanted`, asked while waiting, became False. Blocks for at most 2 s.
 
         Raises InvalidRequest naming `model` when the template refuses the messages, fails, or passes a limit.
         """
-        if self._line is None:
+        if self._renderer is None:
             self._start()
         try:
             answer = self._ask(_variables(asked, self._marks), RENDER_S, still_wanted)
@@ -68,53 +107,58 @@ class ChatTemplate:
     @property
     def process_id(self) -> int | None:
         """Of the process that renders; None while there is none."""
-        return self._process.pid if self._process else None
+        return self._renderer.process_id if self._renderer else None
 
     def close(self) -> None:
         """End the process. Does not wait for a template that runs: it is killed."""
-        if self._line is not None:
-            self._line.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._line = self._process = None
+        if self._renderer is not None:
+            self._renderer.close()
+        self._renderer = None
 
-    def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-I", str(PROGRAM)]
-            end = theirs.fileno()
-            self._process = subprocess.Popen(
-                command,
-                stdin=end,
-                stdout=end,
-                stderr=subprocess.DEVNULL,
-                env={},
-                start_new_session=True,  # an interrupt typed into the daemon's terminal is not meant for it
-            )
-        self._line = ours
+    def await_compiled(self) -> None:
+        """Return when the template has been compiled. Blocks; raises LoadFailed when it cannot be."""
         try:
-            answer = self._ask({"template": self._source}, START_S, lambda: True) or {}
+            answer = self._hear(START_S, lambda: True) or {}
         except (OSError, EOFError) as reason:
             self.close()
-            problem = f"the process that renders chat templates does not start: {type(reason).__name__} {reason}"
-            raise LoadFailed(problem, details={"cause": "engine"}) from None
+            raise _does_not_start(reason) from None
         if "problem" in answer:
             self.close()
             problem = f"the chat template in {self._name} cannot be compiled: {answer['problem']}"
             raise LoadFailed(problem, details={"cause": "file_corrupt"})
 
+    def _start(self) -> None:
+        self._renderer = Renderer()
+        self._tell_source()
+        self.await_compiled()
+
+    def _tell_source(self) -> None:
+        try:
+            self._tell({"template": self._source}, START_S)
+        except (OSError, EOFError) as reason:
+            self.close()
+            raise _does_not_start(reason) from None
+
     def _ask(
         self, question: Mapping[str, object], limit_s: float, still_wanted: Callable[[], bool]
     ) -> dict[str, str] | None:
         """Return the answer, None if nobody wants it any more. Raises TimeoutError, EOFError, OSError."""
-        line = self._line
-        if line is None:
+        self._tell(question, limit_s)
+        return self._hear(limit_s, still_wanted)
+
+    @property
+    def _line(self) -> socket.socket:
+        if self._renderer is None:
             raise EOFError
+        return self._renderer.line
+
+    def _tell(self, question: Mapping[str, object], limit_s: float) -> None:
         data = json.dumps(question).encode()
-        deadline_s = time.monotonic() + limit_s
-        line.settimeout(limit_s)
-        line.sendall(LENGTH.pack(len(data)) + data)
+        self._line.settimeout(limit_s)
+        self._line.sendall(LENGTH.pack(len(data)) + data)
+
+    def _hear(self, limit_s: float, still_wanted: Callable[[], bool]) -> dict[str, str] | None:
+        line, deadline_s = self._line, time.monotonic() + limit_s
         received = bytearray()
         while len(received) < LENGTH.size or len(received) < LENGTH.size + LENGTH.unpack_from(received)[0]:
             line.settimeout(LOOK_S)
@@ -131,6 +175,11 @@ class ChatTemplate:
             received += piece
         answer: dict[str, str] = json.loads(received[LENGTH.size :])
         return answer
+
+
+def _does_not_start(reason: Exception) -> LoadFailed:
+    problem = f"the process that renders chat templates does not start: {type(reason).__name__} {reason}"
+    return LoadFailed(problem, details={"cause": "engine"})
 
 
 def _refused(model: str, problem: str) -> InvalidRequest:

@@ -1,0 +1,182 @@
+"""The standby's side of the supervisor: has its process started, prepared, given away and ended.
+
+Covers: what its comings and goings mean for keeper, ledger and `lifecycle`; for which engine it stands by. Does not cover when
+(`standby`). Runs in the loop; never blocks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from inferd_actors import messages as actors
+from inferd_actors.engines import ROOMS, missing
+from inferd_daemon import lifecycle
+from inferd_daemon.crossing import Fence, Order, ToActor
+from inferd_daemon.fleet import KEEPER, spawn_orders
+from inferd_daemon.ids import Life
+from inferd_daemon.lifecycle import State
+
+if TYPE_CHECKING:
+    from inferd_daemon.catalogue import Models
+    from inferd_daemon.cluster import Cluster
+    from inferd_daemon.fleet import Fleet
+    from inferd_daemon.standby import Standby
+    from inferd_daemon.steward import Steward
+
+log = structlog.get_logger()
+
+
+class Company(Protocol):
+    """The supervisor, as the standby needs it."""
+
+    fleet: Fleet
+    steward: Steward
+
+    def is_quiet(self, now_s: float) -> bool:
+        """Tell whether no request is unfinished and no model comes or goes."""
+
+
+class StandbyProcess:
+    """The one process that has no model."""
+
+    def __init__(
+        self,
+        standby: Standby,
+        catalogue: Models,
+        cluster: Cluster,
+        post: Callable[[Sequence[Order]], None],
+        company: Company,
+    ) -> None:
+        self._standby = standby
+        self._catalogue = catalogue
+        self._cluster = cluster
+        self._post = post
+        self._company = company
+        self._engine, self._is_installed = "", False
+        """For the next one."""
+        self.loaded(catalogue.of(catalogue.starter_id).engine)
+
+    # --- when
+
+    def look(self, now_s: float) -> None:
+        """Start one if its time has come; end one for an engine that is not the one in use any more."""
+        is_quiet = self._company.is_quiet(now_s)
+        if self._standby.looks(is_quiet=is_quiet, now_s=now_s) and self._is_of_use(now_s):
+            self._begin(now_s)
+        elif is_quiet and self._standby.engine not in ("", self._engine):
+            self.end("another engine is used", now_s)
+
+    def next_timer_s(self) -> float | None:
+        """Return when `look` is due."""
+        due_s = self._standby.next_timer_s()
+        return due_s if due_s is not None and self._is_of_use(due_s) else None
+
+    def _is_of_use(self, now_s: float) -> bool:
+        """Tell whether a model of this engine could be loaded: without one no process is kept for it."""
+        view = self._company.fleet.lifecycle.view
+        of_engine = (schema for schema in self._catalogue.schemas if schema.engine == self._engine)
+        return self._is_installed and any(view(schema.id, now_s).state is State.STORED for schema in of_engine)
+
+    def _begin(self, now_s: float) -> None:
+        if not self._company.steward.stand_by(now_s):
+            self._standby.refused(now_s)
+            log.info("no standby", reason="memory is short")
+            return
+        life = self._company.fleet.lifecycle.set_aside()
+        self._standby.began(life, self._engine)
+        self._post(spawn_orders(self._cluster, life, "model", ""))
+
+    def _is_quiet(self) -> bool:
+        return self._company.is_quiet(time.monotonic())
+
+    # --- what happened to it
+
+    def is_one(self, life: Life) -> bool:
+        """Tell whether this life has no model yet."""
+        return life == self._standby.life
+
+    def came(self, hello: actors.ActorHello) -> None:
+        """It has said hello: it is told what to import."""
+        life = Life(hello.life)
+        self._standby.came(life, hello.pid)
+        self._post([ToActor(life, actors.Prepare(self._standby.engine))])
+
+    def said(self, life: Life, message: object, now_s: float) -> None:
+        """Take what it, or the keeper, said about it."""
+        match message:
+            case actors.Prepared() if self._standby.prepared(life):
+                log.info("standing by", life=life, engine=self._standby.engine)
+                self._company.fleet.step(lifecycle.StoodBy(life, self._standby.pid), now_s)
+                self._company.fleet.know_headers(self._standby.engine, self._is_quiet)
+            case actors.LoadFailed():
+                self.end(message.message, now_s)
+            case actors.Spawned():
+                self._standby.came(life, message.pid)
+            case _:
+                pass
+
+    def offer(self, engine: str) -> Life | None:
+        """Return the life that a load with this engine may take."""
+        return self._standby.offer(engine)
+
+    def taken(self, life: Life, now_s: float) -> None:
+        """It is a model's now, and so is its memory."""
+        self._standby.taken(life)
+        self._company.steward.standby_gone(now_s)
+
+    def loaded(self, engine: str) -> None:
+        """A model of this engine was loaded: it is taken that the next one will be of the same, if there is much to import."""
+        if engine != self._engine and ROOMS[engine].needs:
+            self._engine = engine
+            self._is_installed = not missing(engine)
+
+    # --- its end
+
+    def end(self, reason: str, now_s: float) -> None:
+        """Have it end, if there is one: at once, it does nothing."""
+        life = self._standby.ending(now_s)
+        if life is not None:
+            log.info("standby ends", life=life, reason=reason)
+            self._company.fleet.step(lifecycle.Withdrawn(life), now_s)
+            self._post([Fence(life), ToActor(KEEPER, actors.Kill(life))])
+
+    def lost(self, life: Life, now_s: float) -> None:
+        """Its connection has closed: it is of no use, and gone once the keeper says so."""
+        if self.is_one(life):
+            self.end("its connection closed", now_s)
+
+    def gone(self, life: Life, now_s: float) -> bool:
+        """Its process is gone; return whether it was the standby's."""
+        if not self._standby.gone(life, now_s):
+            return False
+        self._company.fleet.step(lifecycle.Withdrawn(life), now_s)
+        self._post([Fence(life)])
+        self._company.steward.standby_gone(now_s)
+        return True
+
+    def close(self, now_s: float) -> None:
+        """End it and start none any more: the daemon stops."""
+        self.end("the daemon stops", now_s)
+        self._standby.keeper_down()
+
+    def keeper_up(self, now_s: float) -> None:
+        """One can be started. An earlier one is not taken over: the keeper has been told to end it."""
+        self.keeper_down(now_s)
+        self._standby.keeper_up()
+
+    def keeper_down(self, now_s: float) -> None:
+        """It is gone, or about to be."""
+        life = self._standby.life
+        self._standby.keeper_down()
+        if life is not None:
+            self._post([Fence(life)])
+            self._company.steward.standby_gone(now_s)
+
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 while there is none."""
+        return self._standby.pid

@@ -1,0 +1,239 @@
+"""The process that stands by, in the daemon's loop: begun when it is quiet, given to the next load, first to leave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from house import FILED, MODELS, House, Process, house
+
+from inferd.messages import operations
+from inferd.messages.events import Cancelled, Error, Finished
+from inferd_actors import messages as actors
+from inferd_actors.engines import missing
+from inferd_daemon.catalogue import STANDBY
+from inferd_daemon.ledger import PROCESS_BYTES, Room
+from inferd_daemon.standby import FIRST_PAUSE_S, QUIET_S
+
+pytestmark = pytest.mark.skipif(bool(missing("llama_cpp")), reason="nothing to import, so nothing stands by")
+GIB = 2**30
+TIGHT = Room(64 * GIB, int(6.45 * GIB), 0)
+"""Other programs leave 51 MiB above the tenth that is kept free."""
+
+
+@pytest.fixture
+def home() -> Iterator[House]:
+    with house(wants_standby=True) as built:
+        built.connect()
+        built.keeper_comes()
+        built.settle()
+        yield built
+
+
+def standbys(home: House) -> list[Process]:
+    """Return the processes that have no model."""
+    return [one for one in home.processes.values() if one.kind == "model" and not one.name]
+
+
+def stands_by(home: House) -> Process:
+    """Have one stand by."""
+    home.wait(QUIET_S)
+    (process,) = standbys(home)
+    home.greet(process)
+    home.settle()
+    assert process.preparing
+    home.tell(process, actors.Prepared())
+    home.settle()
+    return process
+
+
+def held_bytes(home: House) -> int:
+    return sum(one.held_bytes for one in home.ledger.accounts.holdings.values() if one.model == STANDBY)
+
+
+def test_a_load_takes_the_process_that_stands_by_and_the_keeper_knows(home: House) -> None:
+    process = stands_by(home)
+    assert held_bytes(home) == PROCESS_BYTES
+    asked = home.ask(model=FILED)
+    home.wait_until(lambda: process.loading)
+    assert (process.name, home.process(FILED), standbys(home), held_bytes(home)) == (FILED, process, [], 0)
+    home.loaded(process)
+    home.settle()
+    home.finish(process, next(iter(process.streams)))
+    home.settle()
+    assert isinstance(asked.end, Finished)
+
+
+def test_its_header_is_known_before_the_load(home: House) -> None:
+    stands_by(home)
+    home.wait_until(lambda: home.headers_read > 0)
+
+
+def test_another_stands_by_once_there_is_a_model_for_it_and_it_is_quiet(home: House) -> None:
+    first = stands_by(home)
+    home.ask(model=FILED)
+    home.wait_until(lambda: first.loading)
+    home.loaded(first)
+    home.settle()
+    home.finish(first, next(iter(first.streams)))
+    home.wait(QUIET_S)
+    assert standbys(home) == [], "the only model of this engine is loaded"
+    home.ask(operations.Unload(FILED))
+    home.settle()
+    home.obey(first)
+    home.settle()
+    assert stands_by(home).life != first.life
+
+
+def test_none_begins_while_a_request_runs(home: House) -> None:
+    home.ask()
+    home.settle()
+    process = home.load()
+    home.wait(10 * QUIET_S)
+    assert standbys(home) == []
+    home.finish(process, next(iter(process.streams)))
+    home.settle()
+    assert stands_by(home).life > process.life
+
+
+def test_questions_about_the_service_do_not_keep_one_from_beginning(home: House) -> None:
+    for _ in range(10):
+        home.wait(QUIET_S / 4)
+        home.ask(operations.ListModels())
+        home.settle()
+    assert standbys(home)
+
+
+def test_none_begins_when_memory_is_short(home: House) -> None:
+    home.room = TIGHT
+    home.wait(QUIET_S)
+    assert standbys(home) == []
+    home.room = Room(64 * GIB, 60 * GIB, 0)
+    home.wait(FIRST_PAUSE_S)
+    assert standbys(home)
+
+
+def test_it_ends_first_when_memory_becomes_short(home: House) -> None:
+    home.ask()
+    home.settle()
+    busy = home.load()
+    home.finish(busy, next(iter(busy.streams)))
+    home.settle()
+    process = stands_by(home)
+    needed = home.ledger.accounts.holdings[home.catalogue.find(MODELS[0]).id].held_bytes
+    home.room = Room(64 * GIB, int(6.4 * GIB) + int(1.3 * needed), 0)
+    home.run(lambda: home.supervisor.measured({}, home.clock[0]))
+    home.settle()
+    assert process.life not in home.processes
+    assert busy.life in home.processes
+    assert not busy.leaving
+    assert held_bytes(home) == 0
+
+
+def test_a_load_that_needs_its_memory_has_it(home: House) -> None:
+    process = stands_by(home)
+    home.room = Room(64 * GIB, int(6.4 * GIB) + int(1.3 * PROCESS_BYTES), 0)
+    home.ask()
+    home.settle()
+    assert process.life not in home.processes
+    assert home.process(MODELS[0]).life > process.life
+
+
+def test_a_model_of_another_engine_begins_a_process_of_its_own(home: House) -> None:
+    process = stands_by(home)
+    home.ask()
+    home.settle()
+    assert home.process().life != process.life
+    assert standbys(home) == [process]
+
+
+@pytest.mark.parametrize("by_keeper", [True, False])
+def test_its_death_harms_nobody(home: House, *, by_keeper: bool) -> None:
+    process = stands_by(home)
+    home.die(process.life)
+    if by_keeper:
+        home.keeper_says(actors.Died(process.life, "killed by signal 9"))
+    home.settle()
+    assert held_bytes(home) == 0 or not by_keeper
+    asked = home.ask(model=FILED)
+    home.wait_until(lambda: any(one.name == FILED for one in home.processes.values()))
+    serve(home)
+    assert isinstance(asked.end, Finished)
+
+
+def test_its_death_in_the_midst_of_a_load_costs_the_load_a_new_process_and_no_more(home: House) -> None:
+    process = stands_by(home)
+    asked = home.ask(model=FILED)
+    home.wait_until(lambda: process.loading)
+    home.die(process.life)
+    home.keeper_says(actors.Died(process.life, "killed by signal 9"))
+    home.wait_until(lambda: any(one.name == FILED for one in home.processes.values()))
+    serve(home)
+    assert isinstance(asked.end, Finished)
+
+
+def serve(home: House) -> None:
+    """Have the model loaded by a process of its own, and its request answered."""
+    process = home.load(FILED)
+    home.finish(process, next(iter(process.streams)))
+    home.settle()
+
+
+def test_a_model_that_cannot_be_loaded_is_told_so_although_its_process_stood_by(home: House) -> None:
+    process = stands_by(home)
+    asked = home.ask(model=FILED)
+    home.wait_until(lambda: process.loading)
+    home.tell(process, actors.LoadFailed("file_corrupt", "no such tensor"))
+    home.settle()
+    assert isinstance(asked.end, Error)
+    assert asked.end.code == "load_failed"
+
+
+def test_one_that_cannot_import_ends_and_is_not_tried_again_at_once(home: House) -> None:
+    home.wait(QUIET_S)
+    (process,) = standbys(home)
+    home.greet(process)
+    home.settle()
+    home.tell(process, actors.LoadFailed("engine", "no such library"))
+    home.settle()
+    assert process.life not in home.processes
+    home.wait(FIRST_PAUSE_S - 1.0)
+    assert standbys(home) == []
+    home.wait(1.0)
+    assert standbys(home)
+
+
+def test_with_a_new_keeper_it_begins_anew(home: House) -> None:
+    earlier = stands_by(home)
+    home.keeper_falls()
+    home.settle()
+    assert held_bytes(home) == 0
+    home.keeper_comes()
+    home.settle()
+    assert stands_by(home).life != earlier.life
+
+
+def test_one_of_an_earlier_daemon_is_ended(home: House) -> None:
+    home.processes[3] = Process(3, "", "secret-of-3")
+    home.keeper_comes()
+    home.settle()
+    assert 3 not in home.processes
+
+
+def test_it_ends_with_the_daemon(home: House) -> None:
+    process = stands_by(home)
+    home.run(lambda: home.supervisor.end_all(home.clock[0]))
+    home.settle()
+    assert process.life not in home.processes
+    home.wait(10 * QUIET_S)
+    assert standbys(home) == []
+
+
+def test_a_request_that_is_given_up_leaves_the_load_its_process(home: House) -> None:
+    process = stands_by(home)
+    asked = home.ask(model=FILED)
+    home.wait_until(lambda: process.loading)
+    home.cancel(next(iter(home.apps[b"app"])))
+    home.settle()
+    assert isinstance(asked.end, Cancelled)
+    assert home.process(FILED) is process
