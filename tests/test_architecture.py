@@ -47,6 +47,7 @@ DOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "uvloop": ("daemon/inferd_daemon/__main__.py", "daemon/inferd_daemon/app.py"),
     "structlog": ("daemon/inferd_daemon/*",),
     "psutil": ("daemon/inferd_daemon/*",),
+    "pynvml": ("daemon/inferd_daemon/memory/gpus.py",),
     "httpx2": ("daemon/inferd_daemon/store/fetching/*",),
     "huggingface_hub": ("daemon/inferd_daemon/store/fetching/hub.py",),
     "pydantic": ("daemon/inferd_daemon/config.py",),
