@@ -193,7 +193,7 @@ class Daemon:
         self._pins = pins_of(self._settings, self._catalogue, state_dir / PINS_NAME)
         for fault in self._faults():
             log.warning("check the settings", about=fault.about, problem=fault.what)
-        self._gauge = Gauge(supervisor.model_pids, supervisor.measured, peaks.save)
+        self._gauge = Gauge(supervisor.model_pids, machine.measure, supervisor.measured, peaks.save)
         supervisor.steward = Steward(
             ledger_of(self._settings, self._catalogue, self._pins),
             self._catalogue,

@@ -299,7 +299,7 @@ from pathlib import Path
 from inferd_daemon.catalogue import *
 from inferd_daemon.store import Store
 
-root, fatal, calls = Path(sys.argv[1]), int(sys.argv[2]), 0
+store, fatal, calls = Store(Path(sys.argv[1])), int(sys.argv[2]), 0
 
 def dying(real):
     def call(*args, **named):
@@ -314,7 +314,7 @@ for name in ("fsync", "replace", "rename", "symlink", "unlink", "mkdir", "chmod"
     setattr(os, name, dying(getattr(os, name)))
 identity = ModelId("test", "voice", "f16")
 schema = Schema(id=identity, name="", engine="faster_whisper", source={source!r}, capabilities=("transcribe",))
-Store(root).pull(schema, lambda progress: None, threading.Event())
+store.pull(schema, lambda progress: None, threading.Event())
 """
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import assert_never
 
 from inferd_daemon.catalogue import (
+    ConvertedSource,
     FileSource,
     HubSource,
     JoinedSource,
@@ -40,7 +41,7 @@ def place_of(source: OneFile, layout: Layout) -> Place | None:
     None for a download whose digest only its first pull will tell. Raises NotThereError when another program does not have it.
     """
     match source:
-        case PackageSource() | JoinedSource():
+        case PackageSource() | JoinedSource() | ConvertedSource():
             return Place(layout.blob(source.sha256), source.sha256)
         case HubSource() | UrlSource():
             sha256 = digest_of_source(source, layout)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from inferd.errors import LoadFailed
-from inferd_daemon.catalogue import BuiltinSource, FilesSource, HubSource, JoinedSource, Owned, UrlSource, files_of
+from inferd_daemon.catalogue import BuiltinSource, FilesSource, HubSource, Made, Owned, UrlSource, files_of
 from inferd_daemon.store import folders, partials
 from inferd_daemon.store.bringing import Bringing
 from inferd_daemon.store.fetching.words import Patience
@@ -132,8 +132,8 @@ class Store:
         place = known_place(source, self._layout)
         if place is not None and place.file in needed:
             return 0
-        if isinstance(source, JoinedSource):
-            return self._forget(source) + sum(self._remove(part, needed) for part in source.parts)
+        if isinstance(source, Made):
+            return self._forget(source) + sum(self._remove(part, needed) for part in source.pieces)
         if not isinstance(source, HubSource | UrlSource):
             return self._forget(source)
         key = key_of(source)
