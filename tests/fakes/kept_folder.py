@@ -74,7 +74,13 @@ def _run(argv: list[str], folder: Path) -> None:
     if shutil.which(argv[0]) is None:
         raise FileNotFoundError(f"there is no {argv[0]} here")
     ran = subprocess.run(
-        argv, cwd=folder, capture_output=True, text=True, timeout=FETCHING_S, check=False, env={**os.environ, "LC_ALL": "C"}
+        argv,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=FETCHING_S,
+        check=False,
+        env={**os.environ, "LC_ALL": "C"},
     )
     if ran.returncode:
         raise OSError(f"{' '.join(argv[:3])} failed: {ran.stderr.strip()[-800:]}")

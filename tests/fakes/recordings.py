@@ -61,7 +61,9 @@ def prompts(count: int | None = None) -> tuple[Recording, ...]:
     """
     folder = kept_folder.kept("recordings-prompts", _make_prompts)
     with gzip.open(folder / "texts.gz", "rt", encoding="utf-8") as lines:
-        said = [match for line in lines if (match := _PROMPT.fullmatch(line.strip())) and len(match["text"].split()) > 2]
+        said = [
+            match for line in lines if (match := _PROMPT.fullmatch(line.strip())) and len(match["text"].split()) > 2
+        ]
     known = ((folder / f"{one['name']}.g722", one["text"].strip()) for one in said)
     return tuple(Recording(path, text) for path, text in known if path.is_file())[:count]
 

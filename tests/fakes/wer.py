@@ -11,11 +11,13 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-ONES: Final = (
+_ONES: Final = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
-).split()
-TENS: Final = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
+)
+_TENS: Final = "_ _ twenty thirty forty fifty sixty seventy eighty ninety"
+ONES: Final = _ONES.split()
+TENS: Final = _TENS.split()
 SPELLED: Final = {"mr": "mister", "mrs": "missus", "dr": "doctor", "okay": "ok", "oh": "zero", "logon": "log on"}
 """What is one word said and written in two ways."""
 THOUSAND: Final = 1_000
