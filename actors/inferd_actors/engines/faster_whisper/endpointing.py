@@ -23,7 +23,7 @@ from typing import Final
 FRAME_MS: Final = 32
 """512 samples at 16 kHz: what the Silero model looks at."""
 PAUSE_MS: Final = 200
-"""Silence after which the clean pass is begun on suspicion (facts of turn taking: most pauses within a sentence are shorter)."""
+"""Silence after which the clean pass is begun on suspicion: most pauses within a sentence are shorter."""
 GAP_MS: Final = 128
 """Silence inside a beginning: stop consonants are quiet for 50 to 120 ms."""
 HYSTERESIS: Final = 0.15

@@ -24,7 +24,7 @@ from inferd.messages.operations import Transcribe, TranscribeStream
 from inferd_actors.engine import Capacity, EngineEvent, OnProgress, Sink, StreamId, Submission
 from inferd_actors.engines import options as settings
 from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hold, Order, Take, TakeNoMore
-from inferd_actors.engines.faster_whisper.hearing import RATE_HZ, Pass, Samples, unreadable
+from inferd_actors.engines.faster_whisper.hearing import Pass, Samples, unreadable
 from inferd_actors.engines.faster_whisper.intake import Intake
 from inferd_actors.engines.faster_whisper.line import next_turn
 from inferd_actors.engines.faster_whisper.live import LiveFile, LiveStream
@@ -35,7 +35,7 @@ from inferd_actors.engines.faster_whisper.worker import Worker
 from inferd_actors.refusals import as_event
 
 if TYPE_CHECKING:
-    from inferd_actors.engines.faster_whisper import library
+    pass
 
 WAITING: Final = 256
 """Requests that may be here at once; the daemon keeps its own queue and sends a few for each slot and class."""

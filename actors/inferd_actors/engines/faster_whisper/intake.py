@@ -14,7 +14,6 @@ import numpy as np
 
 from inferd.errors import InvalidRequest
 from inferd.messages.control import Feed
-from inferd_actors.engines.faster_whisper.hearing import Samples
 from inferd_actors.engines.faster_whisper.sound import FRAME, Frame
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ Covers: utterances from the first syllable to the final text. Pure; the time com
 1. A frame with enough speech behind it begins an utterance, with a pre-roll: first syllables are quiet.
 2. While somebody speaks, all sound since the last cut is heard again at the pace of `cadence`: partial texts.
 3. At every pause of 200 ms a clean pass over the utterance is wanted, on suspicion. Its text tells whether the speaker looks
-   finished, so nothing more of the stream is taken until it is known, once the silence could be the end: where an utterance ends
+   finished, so once the silence could be the end nothing more of the stream is taken until it is known: where an utterance ends
    does not depend on how fast machine and feed are. If speech goes on, the clean pass counts as one more rough hearing.
 4. At the end the clean pass is there already, as a rule, and the final text goes out with the news that speech stopped.
 5. An utterance of more than 26 s is cut where it is quietest, so that no pass is longer than the model's window.
@@ -28,7 +28,7 @@ from inferd_actors.engines.faster_whisper.hearing import Care, Heard, Pass
 from inferd_actors.engines.faster_whisper.sound import FRAME_S, Frame, Sound
 from inferd_actors.engines.faster_whisper.texts import looks_finished
 from inferd_actors.engines.faster_whisper.utterance import Part, Utterance
-from inferd_actors.engines.faster_whisper.words import spoken, words_of
+from inferd_actors.engines.faster_whisper.words import spoken, unrepeated, words_of
 
 PRE_ROLL: Final = 16
 """Frames in front of the first speech: half a second, since first syllables are quiet (RealtimeSTT takes one second)."""
@@ -205,7 +205,7 @@ class Listening:
     # --- hearing
 
     def wish(self, now_s: float, speaking: int) -> Wish | None:
-        """Return what is to be heard now, while nothing of it is being heard; final texts first. `speaking`: streams that do."""
+        """Return what is to be heard now, final texts first; None while something of it is. `speaking`: streams that do."""
         if self._in_hand is not None:
             return None
         for utterance in (*self._over, *([self._open] if self._open else [])):
@@ -311,7 +311,7 @@ class Listening:
 
 def _hear_roughly(utterance: Utterance, part: Part, heard: Heard) -> bool:
     """Let a hearing take part in the agreement. False: it brought nothing, or is of other sound than the ones before."""
-    words = words_of(heard)
+    words = unrepeated(words_of(heard))
     if part.first != utterance.rough_first or not words:
         return False
     utterance.agreement.hear(words)

@@ -125,7 +125,8 @@ class LiveStream(Live):
 
     def next_pass(self) -> Pass:
         """Return the pass of the turn it was given."""
-        assert self._wish is not None
+        if self._wish is None:
+            raise RuntimeError("a pass was given to a stream that wanted none")
         return self.listening.pass_of(self._wish)
 
     def heard(self, heard: Heard, now_s: float) -> list[EngineEvent]:

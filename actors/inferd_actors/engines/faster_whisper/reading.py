@@ -1,6 +1,6 @@
 """A file becoming pieces of speech, in a thread of its own that runs a little ahead of the model.
 
-Covers: decoding in stretches of a minute, finding speech in them, limits, the thread. Does not cover what is heard in the pieces.
+Covers: decoding in stretches of a minute, finding speech in them, limits, the thread. Does not cover what is heard in them.
 Memory is bounded whatever the file: a stretch, what is left of the one before, and two pieces that wait.
 """
 

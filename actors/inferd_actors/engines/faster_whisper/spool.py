@@ -1,7 +1,7 @@
 """The bytes of a file that an app feeds, read by a decoder while they come.
 
-Covers: waiting for what is not there yet, and going back to what was: some formats have their table of contents at the end. So it
-is kept in a file on disk that has no name; in memory there is what was granted and not yet written, a few megabytes.
+Covers: waiting for what is not there yet, and going back to what was: some formats have their table of contents at the end. So
+it is kept in a file on disk that has no name; in memory there is what was granted and not yet written, a few megabytes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Abandoned(Exception):
 
 
 class Spool:
-    """One file on its way. `read`, `seek` and `tell` belong to the decoding thread, which they hold up; the rest never waits."""
+    """One file on its way. `read`, `seek` and `tell` belong to the decoding thread and hold it up; the rest never waits."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(dir=ON_DISK if ON_DISK.is_dir() else None)  # noqa: SIM115 - closed by `close`

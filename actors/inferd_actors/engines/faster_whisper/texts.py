@@ -26,9 +26,9 @@ MAX_RATIO: Final = 2.4
 """Whisper's own limit of compression: beyond it a text repeats itself."""
 MIN_LOGPROB: Final = -1.0
 """Whisper's own limit of the mean log-probability of a text's tokens."""
-TOKENS_PER_S: Final = 8
-"""People say 2 to 4 words a second, a word takes 1.3 tokens, and subtitles of shouting crowds take no more than this."""
-LEAST_TOKENS: Final = 16
+TOKENS_PER_S: Final = 6
+"""People say 2 to 4 words a second, and a word takes 1.3 tokens."""
+LEAST_TOKENS: Final = 12
 _ASIDE: Final = re.compile(r"\s*(?:\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|[♪♫♬*.\-–—…\s])+\s*")  # noqa: RUF001 - as models write them
 
 

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from inferd.messages.speech import SpokenWord
-from inferd_actors.engines.faster_whisper.agreement import Word
+from inferd_actors.engines.faster_whisper.agreement import Word, same
 from inferd_actors.engines.faster_whisper.hearing import Heard, HeardSegment
 
+LEAST_PERIOD: Final = 2
+"""Words."""
 _CLOSE: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """Kana and ideographs: written without blanks, so each stands for itself."""
 _WORD: Final = re.compile(rf"\s*(?:[{_CLOSE}]|[^\s{_CLOSE}]+)")
@@ -24,6 +26,20 @@ def words_of(heard: Heard) -> list[Word]:
     if timed:
         return [Word(word.text, word.end_s) for word in timed]
     return [Word(text) for text in _WORD.findall(heard.text)]
+
+
+def unrepeated(words: list[Word]) -> list[Word]:
+    """Return the words without the repetition that a quick hearing may run on in: the whole text again, and again in part.
+
+    It needs two words at least, and to be begun for the second time by half: people do say "no, no".
+    """
+    for period in range(LEAST_PERIOD, len(words)):
+        again = len(words) - period
+        if again < max(LEAST_PERIOD, period // 2):
+            break
+        if all(same(one, other) for one, other in zip(words[period:], words, strict=False)):
+            return words[:period]
+    return words
 
 
 def spoken(segments: Sequence[HeardSegment], place_s: Callable[[float], float]) -> Iterator[SpokenWord]:

@@ -1,6 +1,6 @@
 """The only door to faster-whisper, CTranslate2, the Silero model and PyAV.
 
-`ear`: a Whisper model that hears one pass after the other. `vad`: who speaks. `decoding`: files and samples of any rate → 16 kHz.
+`ear`: a Whisper model that hears one pass after the other. `vad`: when somebody speaks. `decoding`: files and samples → 16 kHz.
 """
 
 from __future__ import annotations

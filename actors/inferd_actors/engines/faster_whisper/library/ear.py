@@ -3,8 +3,8 @@
 Covers: loading and what of it can fail, a pass, the encoder's window. Does not cover whose pass it is (`line`).
 
 `transcribe` encodes a padded window of 30 s however short the sound is: four fifths of a pass over a few words. A quick hearing
-encodes the sound and a margin instead; now and then the model then repeats itself without end, so that its tokens are limited by
-the sound's length and what is not credible is dropped: the next hearing comes soon. Clean ones get the whole window.
+encodes the sound and a margin instead; now and then the model then repeats itself without end, so its tokens are limited by the
+sound's length, and what is not credible is dropped: the next hearing comes soon. Clean ones get the whole window.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ STEP_FRAMES: Final = 50
 FRAMES_PER_S: Final = 100
 FILES: Final = ("model.bin", "config.json", "tokenizer.json")
 VOCABULARIES: Final = ("vocabulary.txt", "vocabulary.json")
-MOST_TOKENS: Final = 224
-"""Of an answer, and of a prompt: half of the model's context."""
+TOKENS_EACH: Final = 2
+"""Asked for, for each that may come: CTranslate2 ends an answer of Whisper at half of the maximum."""
+MOST_TOKENS: Final = 216
+"""That may be asked for beside the longest prompt, 223 and the marks in front of an answer, in a context of 448."""
 RELATIVE: Final[Mapping[str, float]] = MappingProxyType(
     {"int8": 0.5, "int8_float32": 0.5, "int8_float16": 0.5, "float16": 1.0, "float32": 2.0}
 )
@@ -86,7 +88,7 @@ class Ear(WhisperModel):
         how = dict(HOW[asked.care])
         self._margin_s = MARGIN_S if asked.care == "quick" else None
         if asked.care == "quick":
-            how["max_new_tokens"] = min(max_tokens(asked.sound_s), MOST_TOKENS)
+            how["max_new_tokens"] = min(TOKENS_EACH * max_tokens(asked.sound_s), MOST_TOKENS)
         found, info = self.transcribe(
             asked.sound,
             language=asked.language,
@@ -113,23 +115,22 @@ def load(path: str, options: Options) -> Ear:
     """Return the model in a folder. Blocks; raises LoadFailed (`file_missing`, `file_corrupt`, `no_memory`, `engine`)."""
     folder = Path(path)
     _check(folder)
-    threads = options.threads or len(os.sched_getaffinity(0))
     try:
         ear = Ear(
             str(folder),
             device=options.device,
             compute_type=options.compute_type,
-            cpu_threads=threads,
+            cpu_threads=options.threads or len(os.sched_getaffinity(0)),
             local_files_only=True,
         )
-        ear.memory_bytes = int((folder / "model.bin").stat().st_size * RELATIVE[options.compute_type]) + BUFFERS_BYTES
-        return ear
     except MemoryError as refused:
         raise LoadFailed(f"{folder.name}: no memory for it: {refused}", details={"cause": "no_memory"}) from None
     except ValueError as refused:
         raise LoadFailed(f"{folder.name}: {refused}", details={"cause": "engine"}) from None
-    except Exception as broken:  # the tokenizer's library raises Exception itself
+    except Exception as broken:  # noqa: BLE001 - the tokenizer's library raises Exception itself
         raise LoadFailed(f"{folder.name} cannot be read: {broken}", details={"cause": "file_corrupt"}) from None
+    ear.memory_bytes = int((folder / "model.bin").stat().st_size * RELATIVE[options.compute_type]) + BUFFERS_BYTES
+    return ear
 
 
 def _check(folder: Path) -> None:
