@@ -41,6 +41,8 @@ DOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "attrs": ("sdk/inferd/strict.py",),
     "ray": ("daemon/inferd_daemon/keeper.py",),
     "llama_cpp": ("actors/inferd_actors/engines/llama_cpp/library/*",),
+    "faster_whisper": ("actors/inferd_actors/engines/faster_whisper/library/*",),
+    "av": ("actors/inferd_actors/engines/faster_whisper/library/*",),
     "numpy": ("actors/inferd_actors/engines/*", "actors/inferd_actors/converting/bert.py"),
     "gguf": ("actors/inferd_actors/converting/bert.py",),
     "jinja2": ("actors/inferd_actors/engines/llama_cpp/*",),
