@@ -74,7 +74,8 @@ def _stars(source: str, at: int, place: Place) -> Step | None:
     if place.waits(source, end):
         return None
     before, behind = place.before or " ", source[end : end + 1] or " "
-    stands = (before.isspace() and behind.isspace()) or (before.isdigit() and behind.isdigit())
+    is_alone = end - at == 1 and before.isspace() and behind.isspace()
+    stands = is_alone or (before.isdigit() and behind.isdigit())
     return Step(end - at, source[at:end] if stands else "")
 
 
