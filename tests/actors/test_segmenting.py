@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,7 +59,7 @@ def texts(*parts: str) -> list[str]:
 
 def parts_of(source: str, cuts: list[int]) -> list[str]:
     borders = [0, *sorted(cut % (len(source) + 1) for cut in cuts), len(source)]
-    return [source[begin:end] for begin, end in zip(borders, borders[1:], strict=False)]
+    return [source[begin:end] for begin, end in pairwise(borders)]
 
 
 def test_the_first_clause_is_spoken_before_the_second_is_known() -> None:
@@ -84,7 +86,7 @@ def test_a_clause_is_a_piece_only_at_the_beginning() -> None:
         ("A line without an end\nand the rest of it", 1),
         ("A paragraph without an end\n\nand the next one", 2),
         ("What there is on the list:\nfirst an apple.\nthen a pear of this year.\n", 3),
-        ("Dies ist ein Satz。这是第二个句子。", 2),
+        ("Hier steht der Satz。这是第二个句子。", 2),
         ("Yes. No. Well. I do not know it.", 2),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,7 +49,7 @@ def whole(speakable: Speakable, parts: list[str]) -> Said:
 
 def parts_of(source: str, cuts: list[int]) -> list[str]:
     borders = [0, *sorted(cut % (len(source) + 1) for cut in cuts), len(source)]
-    return [source[begin:end] for begin, end in zip(borders, borders[1:], strict=False)]
+    return [source[begin:end] for begin, end in pairwise(borders)]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +67,7 @@ def parts_of(source: str, cuts: list[int]) -> list[str]:
         ("a<br/>b <i>c</i>", "ab c"),
         ("a < b and b > c", "a < b and b > c"),
         ("arr[0]", "arr 0"),
-        ("say [[ həˈloʊ ]] now", "say  həˈloʊ  now"),
+        ("say [[ həloʊ ]] now", "say  həloʊ  now"),
         ("hi 😀👍🏽 done ❤️", "hi  done "),
         ("100 % © 5°", "100 % © 5°"),
         (r"\*not emphasis\*", "*not emphasis*"),
@@ -112,8 +114,8 @@ def test_an_open_tag_is_held_back_for_forty_characters_and_no_longer() -> None:
     assert speakable.feed("bb").text == "<" + "b" * 40
 
 
-@given(SOURCES, st.lists(st.integers(0, 300), max_size=40), st.booleans())
-def test_the_same_is_said_however_the_text_was_cut(source: str, cuts: list[int], markdown: bool) -> None:
+@given(source=SOURCES, cuts=st.lists(st.integers(0, 300), max_size=40), markdown=st.booleans())
+def test_the_same_is_said_however_the_text_was_cut(source: str, cuts: list[int], *, markdown: bool) -> None:
     assert whole(Speakable(markdown), parts_of(source, cuts)) == whole(Speakable(markdown), [source])
 
 
@@ -122,9 +124,9 @@ def test_the_same_is_said_of_a_text_that_comes_in_single_characters(source: str)
     assert whole(Speakable(), list(source)) == whole(Speakable(), [source])
 
 
-@given(SOURCES, st.booleans())
+@given(source=SOURCES, markdown=st.booleans())
 def test_every_character_that_is_said_has_a_place_in_the_source_and_places_never_go_back(
-    source: str, markdown: bool
+    source: str, *, markdown: bool
 ) -> None:
     heard = whole(Speakable(markdown), [source])
     assert len(heard.text) == len(heard.origins)

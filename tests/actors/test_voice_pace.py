@@ -13,6 +13,7 @@ from inferd.errors import InvalidRequest
 from inferd.messages.speech import Synthesize
 from inferd_actors.engine import StreamId, Submission
 from inferd_actors.engines.piper import request, turns
+from inferd_actors.engines.piper.jobs import Manner
 from inferd_actors.engines.piper.options import Options
 from inferd_actors.engines.piper.playhead import AHEAD_MS, Playhead
 from inferd_actors.engines.piper.request import Speakers
@@ -120,7 +121,7 @@ def test_the_most_urgent_class_goes_first_then_who_runs_out_first_then_who_came_
     ],
 )
 def test_who_is_computed_makes_way_for_the_more_urgent_and_for_the_silent(
-    working: Claim, waiting: Claim, makes_way: bool
+    working: Claim, waiting: Claim, *, makes_way: bool
 ) -> None:
     assert turns.makes_way(working, waiting) is makes_way
 
@@ -166,4 +167,4 @@ def test_a_speaker_who_is_not_there_is_refused_with_near_matches(voice: str) -> 
 
 def test_rate_and_volume_become_the_networks_numbers() -> None:
     manner = request.manner(asked(rate=2.0, volume=0.5), SPEAKERS, (0.6, 1.2, 0.8), 1.5, Options(noise_scale=0.0))
-    assert manner == request.Manner(1, (0.0, 0.6, 0.8), 0.75)
+    assert manner == Manner(1, (0.0, 0.6, 0.8), 0.75)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -87,7 +88,5 @@ def test_a_graph_without_one_place_for_durations_stays_as_it_is(graph: bytes) ->
 
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_model_are_refused_or_left_alone(model: bytes) -> None:
-    try:
-        durations_output(model)
-    except ValueError as refused:
-        assert str(refused)
+    with suppress(ValueError):
+        assert isinstance(durations_output(model), bytes)

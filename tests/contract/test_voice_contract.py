@@ -51,11 +51,11 @@ def test_a_speech_is_its_format_then_sound_and_words_then_one_end(rig: VoiceRig)
     stream = rig.say(TEXT, epoch=3)
     opening, *content, end = rig.sink.whole(stream)
     assert opening == AudioStarted(22_050, "", 3)
-    assert all(event.epoch == 3 for event in (*sounds(content), *words(content)))
+    assert {one.epoch for one in sounds(content)} == {one.epoch for one in words(content)} == {3}
     assert isinstance(end, Spoken)
     assert (end.model, end.queue_s, end.load_s, end.warnings) == ("me/voice:1", 0.25, 0.5, ())
     assert end.duration_s == pytest.approx(len(pcm(content)) / 2 / 22_050)
-    assert 0 < end.compute_s
+    assert end.compute_s > 0
 
 
 def test_chunks_follow_each_other_without_a_gap_and_are_short(rig: VoiceRig) -> None:

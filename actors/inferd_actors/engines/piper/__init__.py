@@ -1,7 +1,7 @@
 """Text spoken by piper voices, while it is still being written.
 
 `request`: what is asked. `speakable`: what of a text is said, by `markup`; `segmenting`: in which pieces. `narration`: one
-stream, with its `words` and its `playhead`. `turns`: whose piece is next. `engine`: the loop; `worker`: the thread that computes
+stream, with its `words` and its `playhead`. `turns`: whose piece is next. `engine`: the loop; `worker`: the thread that does
 `jobs`. `library`: the only door to piper and ONNX Runtime, with `graph`, which has the network tell its times; `sentences`: to
 sentencex. piper is under the GPL 3.0: an extra, in a process of its own.
 """
