@@ -57,6 +57,8 @@ class Voice:
     handed: bytearray = field(default_factory=bytearray)
     end_ms: int = 0
     char: int = 0
+    at_s: float = 0.0
+    """When its latest sound comes: a stream keeps its order."""
 
 
 class World:
@@ -72,6 +74,7 @@ class World:
             backchannel_window_ms=pick((0, 1_000)),
             half_duplex=pick((False, False, False, True)),
             false_interruption_timeout_ms=pick((500, 2_000)),
+            thinking_after_ms=pick((0, 50, 1_000)),
         )
         self.turns = Turns(self.settings, Conversation("Be brief."))
         self.now_s = 100.0
@@ -97,6 +100,7 @@ class World:
             due_s = self.turns.next_s()
             if self._heap and self._heap[0][0] <= due_s:
                 at_s, _, happening = heapq.heappop(self._heap)
+                self._spins = 0
                 self.step(happening, max(self.now_s, at_s))
             else:
                 self._spins = self._spins + 1 if due_s <= self.now_s else 0
@@ -112,9 +116,15 @@ class World:
             self._writing[happening.attempt] = "done"
         if isinstance(happening, AudioChunk):
             self._voices[happening.epoch].sound += happening.pcm
-        for order in self.turns.step(happening, now_s, round((now_s - 100.0) * 1000)):
+        orders = self.turns.step(happening, now_s, round((now_s - 100.0) * 1000))
+        for order in orders:
             self.log.append(order)
             self._obey(order)
+        if any(isinstance(order, StopSpeaking) for order in orders):
+            live = [attempt for attempt, state in self._writing.items() if state == "live"]
+            assert live == [order.attempt for order in orders if isinstance(order, Write)], (
+                "what is cut off is written on"
+            )
         if isinstance(happening, Final) and len(happening.text.split()) >= 4 and self.settings.allow_interruptions:
             assert self.turns.state is State.THINKING or self.settings.half_duplex or self._is_early(happening)
 
@@ -144,6 +154,8 @@ class World:
         at_s += self.random.uniform(0.0, 0.5)
         text = " ".join(said) if self.random.random() < 0.9 else " ".join(said[:1])
         self._plan(at_s, Final(number, text, 0, 0))
+        if self.random.random() < 0.05:
+            self._plan(at_s, Partial(number, "late", "", 0))
         if self.random.random() < 0.1:
             other: Happening = self.random.choice((Hush(), Utter("Hello there."), Told(300)))
             self._plan(at_s + self.random.uniform(0.0, 2.0), other)
@@ -200,10 +212,10 @@ class World:
         assert not voice.stopped
         if order.text is None:
             voice.complete = True
-            self._plan(self.now_s + 0.3, SpokenOut(order.epoch))
+            self._plan(max(voice.at_s, self.now_s + 0.01), SpokenOut(order.epoch))
             return
         voice.fed.append(order.text)
-        at_s = self.now_s + self.random.uniform(0.02, 0.25)
+        at_s = voice.at_s = max(voice.at_s, self.now_s + self.random.uniform(0.02, 0.25))
         for word in order.text.split():
             length_ms = self.random.choice((80, 200, 400))
             first = "".join(voice.fed).index(word, voice.char)
@@ -217,7 +229,12 @@ class World:
     def _stop(self, order: StopSpeaking, voice: Voice) -> None:
         assert not voice.stopped
         voice.stopped = True
-        self._plan(self.now_s + self.random.uniform(0.0, 0.2), SpokenOut(order.epoch, Cancelled("as wished")))
+        at_s = max(voice.at_s, self.now_s)
+        for _ in range(self.random.randint(0, 3)):  # what was on its way
+            at_s += self.random.uniform(0.0, 1.5)
+            self._plan(at_s, Word("stale", 0, 1, 0, 99, order.epoch))
+            self._plan(at_s, AudioChunk(Blob(self.random.randbytes(3_200)), RATE_HZ, order.epoch))
+        self._plan(at_s, SpokenOut(order.epoch, Cancelled("as wished")))
 
     # --- what the app is told
 
@@ -262,6 +279,7 @@ class World:
     def _check_end(self) -> None:
         """Nobody speaks any more: everything has come to its one end."""
         assert self.turns.state is State.LISTENING
+        assert not self.turns.is_busy
         assert not any(self._is_live(voice) for voice in self._voices.values())
         roles = [message.role for message in self.turns.conversation.messages]
         assert roles[0] == "system"
