@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import msgpack
 
@@ -20,7 +20,7 @@ from inferd.fields import FieldError, RawBytes, field_error
 from inferd.messages import control, events, operations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from inferd.messages.control import Limits
 
@@ -83,9 +83,8 @@ class PackedEvent:
         return len(self.packed) + sum(map(len, self.blobs))
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A decoded event with its place in the stream; `size_bytes` as in the window."""
+class Arrival(NamedTuple):
+    """A decoded event with its place in the stream; `size_bytes` as in the window. A tuple, because one is made for each."""
 
     request: int
     seq: int
@@ -165,6 +164,9 @@ class _Look(Protocol):
     def structure(self, value: Any, kind: type[T], /) -> T:  # noqa: ANN401 - whatever msgpack held
         """Return a message made of plain values; raises for anything that its class does not allow."""
 
+    def get_structure_hook(self, kind: type[T], /) -> Callable[[Any, Any], T]:
+        """Return what `structure` calls for a class."""
+
     def unstructure(self, message: Any, /) -> Any:  # noqa: ANN401 - plain values of any shape
         """Return a message as plain values."""
 
@@ -178,13 +180,17 @@ def _looks(asking: bool) -> tuple[_Look, _Look]:  # noqa: FBT001 - a key, for wh
     return quick, locating
 
 
+@cache
+def _quick(kind: type[T], asking: bool) -> Callable[[Any, Any], T]:  # noqa: FBT001 - as above
+    return _looks(asking)[0].get_structure_hook(kind)
+
+
 def _structure(value: object, kind: type[T], *, asking: bool) -> T:
-    quick, detailed = _looks(asking)
     try:
-        return quick.structure(value, kind)
+        return _quick(kind, asking)(value, kind)
     except Exception:  # noqa: BLE001 - whatever the quick look tripped over, the slow one names it
         try:
-            return detailed.structure(value, kind)
+            return _looks(asking)[1].structure(value, kind)
         except Exception as reason:  # noqa: BLE001 - cattrs raises groups of anything
             raise field_error(reason) from None
 
