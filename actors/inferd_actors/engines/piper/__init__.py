@@ -1,0 +1,1 @@
+"""Text spoken by piper voices. `prediction`: what a life will take of memory."""
