@@ -11,7 +11,7 @@ DEV := $(VENV)/dev.stamp
 INSTALLERS := tools/install.py tools/llama_wheel.py tools/compiling.py tools/amx.py tools/pins.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint lock venv bench-spine bench-text bench-memory bench-cold soak-text clean bench-loads soak-memory
+.PHONY: help demo test fuzz lint lock venv bench-spine bench-text bench-memory bench-cold bench-loads soak-text soak-memory clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20

@@ -11,8 +11,10 @@ import contextlib
 import os
 import secrets
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +27,7 @@ from inferd.messages.reports import DaemonReport, Problem
 from inferd.version import __version__
 from inferd_actors.engines.llama_cpp.machine import features
 from inferd_actors.engines.llama_cpp.reordering import reordered_types
+from inferd_actors.headers.reader import read_header
 from inferd_daemon import config, discovery, notify, rows_file
 from inferd_daemon.attendants import LIVES, Attendants
 from inferd_daemon.catalogue import Catalogue, ModelId, Models
@@ -156,6 +159,8 @@ class Daemon:
         self._started_s = time.monotonic()
         self._stop = asyncio.Event()
         """Somebody wants the daemon to end, or to end sooner than before."""
+        self._reads_end = threading.Event()
+        """Headers that are being read are not waited for."""
         self._drain_until_s = float("inf")
         self._loop = asyncio.get_running_loop()
 
@@ -179,7 +184,7 @@ class Daemon:
         lifecycle = Lifecycle(Life(first_life + LIVES))
         post = self._wires.post
         supervisor.connect(post)
-        headers = Headers(self._tasks)
+        headers = Headers(self._tasks, partial(read_header, stop=self._reads_end))
         machine = Machine()
         read_ahead = ReadAhead(self._tasks, lambda: machine.room(()).available_bytes)
         supervisor.fleet = Fleet(
@@ -233,6 +238,8 @@ class Daemon:
             discover=lambda: discovery.look(_places(self._settings)),
             ceiling_bytes=supervisor.steward.ceiling_bytes,
             check_free=supervisor.custodian.check_free,
+            cancel_pull=supervisor.pulls.cancel,
+            on_seen=supervisor.seen,
         )
         await self._take_stock(store)
         self._wires.start()
@@ -315,6 +322,7 @@ class Daemon:
         if not self._is_idle:
             await self._first(supervisor.requests.idle(), limit_s=LAST_WORDS_S)
         supervisor.cut_off()
+        self._reads_end.set()
         await self._cluster.leave()
 
     @property

@@ -1,7 +1,7 @@
 """Events on their way to a pure part, and its commands on their way out: one event at a time, to the end.
 
 Covers: the order. Events that come of carrying out a command follow after all commands of the event before. Runs in the loop.
-See also: `fleet` and `steward`, which have one each.
+See also: `fleet`, `steward` and `custodian`, which have one each.
 """
 
 from __future__ import annotations
