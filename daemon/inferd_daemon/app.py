@@ -30,7 +30,7 @@ from inferd_actors.engines.llama_cpp.reordering import reordered_types
 from inferd_actors.headers.reader import read_header
 from inferd_daemon import config, discovery, notify, rows_file
 from inferd_daemon.attendants import LIVES, Attendants
-from inferd_daemon.catalogue import Catalogue, ModelId, Models
+from inferd_daemon.catalogue import STANDBY, Catalogue, ModelId, Models
 from inferd_daemon.cluster import Cluster
 from inferd_daemon.crossing import Expect, Fact, Farewell
 from inferd_daemon.custodian import Custodian
@@ -131,8 +131,7 @@ def _places(settings: config.Settings) -> discovery.Places:
             ("llama_cpp", ports.llama_cpp_port),
             ("vllm_mlx", ports.vllm_mlx_port),
         ),
-        ollama_dirs=config.ollama_dirs(settings),
-        lm_studio_dirs=config.lm_studio_dirs(settings),
+        files=config.others(settings),
     )
 
 
@@ -168,7 +167,7 @@ class Daemon:
         """Put the rooms together and let apps in. Reading the store takes milliseconds, in a worker thread."""
         models_dir, state_dir = config.models_dir(self._settings), config.state_dir(self._settings)
         with config.usable(models_dir):
-            store = await asyncio.to_thread(Store, models_dir)
+            store = await asyncio.to_thread(Store, models_dir, config.others(self._settings))
         with config.usable(state_dir):
             self._peaks = peaks = await asyncio.to_thread(Peaks, state_dir / PEAKS_NAME)
         configured = frozenset(ModelId.parse(name) for name in self._settings.models)
@@ -353,11 +352,8 @@ class Daemon:
         yield from self._cluster.processes()
         yield from ((pid, kind, kind) for pid, kind in self._attendants.processes())
         yield from ((pid, "standby", engine) for pid, engine in self._supervisor.standby_processes())
-        now_s = time.monotonic()
-        for schema in self._catalogue.schemas:
-            view = self._supervisor.fleet.lifecycle.view(schema.id, now_s)
-            if view.pid:
-                yield view.pid, "model", str(schema.id)
+        pids = self._supervisor.model_pids()
+        yield from ((pid, "model", str(model)) for model, pid in pids.items() if model != STANDBY)
 
     def _faults(self) -> list[Problem]:
         """Return what is wrong with settings and files of the daemon's own."""

@@ -309,10 +309,11 @@ class Steward:
         )
 
     def _file_bytes(self, schema: Schema) -> int:
-        """Return the size of a model's files; 0 for none, or if they cannot be looked at: its load will tell."""
+        """Return the size of a model's files, of those that are not here as recorded; 0 if it is not known, or for none."""
         with suppress(OSError):
-            return self._store.size_bytes(schema) if self._store.has(schema) else 0
-        return 0
+            if self._store.has(schema):
+                return self._store.size_bytes(schema)
+        return schema.file_bytes
 
     # --- deciding
 

@@ -4,6 +4,7 @@
 (when somebody begins and ends), `listening` (what is to be heard when), `utterance`, `agreement` (what is stable), `cadence`,
 `sound`. Of files: `spool` (bytes on their way), `reading` (a thread that decodes), `pieces`. Of all: `line` (whose pass is next),
 `hearing` (passes and results), `words`, `texts`, `worker` (the thread that computes), `library` (the only door), `options`.
+`prediction`: what a life will take of memory.
 """
 
 from __future__ import annotations
