@@ -28,7 +28,9 @@ STORY = (
     "The third one, who was the youngest, asked why.\n\n"
 ) * 6
 SHORT = "Yes, of course."
-WORDS = ("The", "king", "had", "three", "daughters", "in", "2024,", "and", "all", "of", "them", "were", "clever.")
+DESCRIPTION = (
+    b'{"num_symbols": 1, "num_speakers": 1, "audio": {"sample_rate": %b}, "espeak": {"voice": %b}, "phoneme_id_map": %b}'
+)
 WORDS = ("The", "king", "had", "three", "daughters", "in", "2024,", "and", "all", "of", "them", "laughed.")
 MS_SAMPLES = 22.05
 
