@@ -28,9 +28,8 @@ STORY = (
     "The third one, who was the youngest, asked why.\n\n"
 ) * 6
 SHORT = "Yes, of course."
-DESCRIPTION = (
-    b'{"num_symbols": 1, "num_speakers": 1, "audio": {"sample_rate": %b}, "espeak": {"voice": %b}, "phoneme_id_map": %b}'
-)
+DESCRIPTION = b"""{"num_symbols": 1, "num_speakers": 1, "audio": {"sample_rate": %b},
+    "espeak": {"voice": %b}, "phoneme_id_map": %b}"""
 WORDS = ("The", "king", "had", "three", "daughters", "in", "2024,", "and", "all", "of", "them", "laughed.")
 MS_SAMPLES = 22.05
 
