@@ -153,7 +153,9 @@ class Supervisor:
             self.fleet.step(lifecycle.Greeted(life), now_s)
 
     def _actor_said(self, life: Life, message: object, now_s: float) -> None:
-        if isinstance(message, actors.Loaded):  # a life sign, too: its hello may be long ago, and requests follow at once
+        if isinstance(
+            message, actors.Loaded
+        ):  # a life sign, too: its hello may be long ago, and requests follow at once
             self._alive_s[life] = now_s
         match message:
             case actors.Alive():
