@@ -1,7 +1,7 @@
 """Which engines there are, and how each is made without importing its library: that happens in `Engine.load`.
 
-Covers: name → room, and whether what a room needs is installed. Rooms: `echo`, `llama_cpp`, `faster_whisper`. What several rooms share:
-`desk` (orders and the loop's thread), `abilities` (what of a request is refused), `options`, `text`.
+Covers: name → room, and whether what a room needs is installed. Rooms: `echo`, `llama_cpp`, `faster_whisper`. What several
+rooms share: `desk` (orders and the loop's thread), `abilities` (what of a request is refused), `options`, `text`.
 """
 
 from __future__ import annotations
