@@ -54,7 +54,7 @@ HOW: Final[Mapping[Care, Mapping[str, Any]]] = MappingProxyType(
 )
 
 
-class Ear(WhisperModel):
+class Ear(WhisperModel):  # type: ignore[misc]  # the library has no types
     """See the module. Belongs to one thread from the first pass on."""
 
     memory_bytes: int
