@@ -40,6 +40,9 @@ class Utterance:
     """As far as it has been understood."""
     into_answer: bool = False
     """It began while an answer was being played."""
+    ended_s: float | None = None
+    silence_ms: int | None = None
+    """How long nobody had spoken by then."""
 
 
 class Answer:

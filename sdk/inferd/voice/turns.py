@@ -189,10 +189,10 @@ class Turns:
 
     def _on_stop(self, event: SpeechStopped) -> None:
         self._tell(UserStoppedSpeaking(event.utterance))
-        if self._answer is None:
-            silence_ms = max(0, self._listened_ms - event.end_ms)
-            self._turn = replace(self._turn, endpoint_s=self._now_s, silence_ms=silence_ms)
-            if self._utterance:
+        if self._utterance:
+            self._utterance.ended_s = self._now_s
+            self._utterance.silence_ms = max(0, self._listened_ms - event.end_ms)
+            if self._answer is None:
                 self._begin_ahead(self._utterance.text)
 
     def _on_final(self, event: FinalText) -> None:
@@ -209,7 +209,12 @@ class Turns:
         if not ignored:
             self._said = joined(self._said, event.text)
         if self._said:
-            self._turn = replace(self._turn, transcript_s=self._now_s, endpoint_s=self._turn.endpoint_s or self._now_s)
+            self._turn = replace(
+                self._turn,
+                transcript_s=self._now_s,
+                endpoint_s=utterance.ended_s or self._now_s,
+                silence_ms=utterance.silence_ms,
+            )
             self._confirm()
         else:
             self._drop_attempt()
