@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     """Takes deliveries across to the app; called by whoever holds the line, must not block. May forget, item by item,
     what it has taken: what is left after an interrupt is posted again."""
 
+
 class Eyes(Protocol):
     """An event loop that sees when there is something to read. Both from any thread; neither blocks."""
 
