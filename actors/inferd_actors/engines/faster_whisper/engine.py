@@ -23,7 +23,7 @@ from inferd.messages.events import TERMINALS, Cancelled, CancelReason
 from inferd.messages.speech import Transcribe, TranscribeStream
 from inferd_actors.engine import Capacity, EngineEvent, OnProgress, Sink, StreamId, Submission
 from inferd_actors.engines import options as settings
-from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hold, Order, Take, TakeNoMore
+from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hear, Hold, Order, Take, TakeNoMore
 from inferd_actors.engines.faster_whisper.hearing import Pass, Samples, unreadable
 from inferd_actors.engines.faster_whisper.intake import Intake
 from inferd_actors.engines.faster_whisper.line import next_turn
@@ -212,6 +212,8 @@ class FasterWhisper(Desk):
                 live.held = held
             case Drop(stream, reason):
                 self._cancel(stream, reason)
+            case Hear():
+                pass  # it speaks nothing that could be heard
             case _:
                 assert_never(order)
 
