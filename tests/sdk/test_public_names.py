@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import inferd
+import inferd.voice
 from inferd import errors
 from inferd.messages import speech
 
@@ -109,6 +110,29 @@ NAMES = {
 def test_the_face_is_exactly_this() -> None:
     assert set(inferd.__all__) == set().union(*NAMES.values())
     assert list(inferd.__all__) == sorted(inferd.__all__)
+
+
+VOICE = {
+    "the session": {"ReplySource", "Session", "Settings", "State", "Turn", "VoiceEvent"},
+    "of the user": {"FinalTranscript", "PartialTranscript", "UserStartedSpeaking", "UserStoppedSpeaking"},
+    "of the answer": {
+        "AgentPaused",
+        "AgentResumed",
+        "AgentStartedSpeaking",
+        "AgentStoppedSpeaking",
+        "Failed",
+        "Interrupted",
+        "ReplyDelta",
+        "Thinking",
+        "TurnEnded",
+    },
+}
+
+
+def test_the_face_of_the_voice_session_is_exactly_this() -> None:
+    assert set(inferd.voice.__all__) == set().union(*VOICE.values())
+    assert list(inferd.voice.__all__) == sorted(inferd.voice.__all__)
+    assert all(getattr(inferd.voice, name) is not None for name in inferd.voice.__all__)
 
 
 def test_every_name_is_there_and_unknown_ones_are_not() -> None:

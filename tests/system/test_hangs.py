@@ -70,8 +70,8 @@ def test_models_that_hang_with_and_without_signs_of_life_are_replaced_and_nobody
         for model in (STUCK, HUNG):
             assert client.generate("one two", model=model).text.split() == ["one", "two"]
             assert daemon.model(model).life > lives[model]
-            kinds = [one.kind for one in client.daemon.why(model)]
-            assert kinds == ["load", "failure", "load"]
-            failure = client.daemon.why(model)[1]
+            loads = [one for one in client.daemon.why(model) if one.kind in ("load", "failure")]
+            assert [one.kind for one in loads] == ["load", "failure", "load"]
+            failure = loads[1]
             assert "no step for" in failure.rule
             assert failure.help.startswith("Next attempt")

@@ -21,6 +21,7 @@ from keeper_process import KeeperProcess
 from waiting import until
 
 import inferd
+from inferd import Client
 from inferd_daemon.keeper_files import Place
 
 STORED, SLOW, RESIDENT, NEXT = "test/stored:q4", "test/slow:echo", "test/resident:echo", "test/next:echo"
@@ -92,6 +93,11 @@ def process_of(daemon: DaemonProcess, model: str) -> psutil.Process:
     return psutil.Process(daemon.model(model).pid)
 
 
+def told(client: Client, model: str) -> list[str]:
+    """Return which decisions about a model's memory are remembered."""
+    return [one.kind for one in client.daemon.why(model) if one.kind in ("load", "eviction", "refusal", "failure")]
+
+
 def is_gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
@@ -105,7 +111,7 @@ def serves_as_if_nothing_had_been(daemon: DaemonProcess, left: psutil.Process) -
         assert client.generate("one two", model=NEXT, timeout_s=60).text.split() == ["one", "two"]
         assert is_gone(left), "a process of the killed daemon keeps its memory"
         assert client.generate("one two", model=RESIDENT, timeout_s=60).text.split() == ["one", "two"]
-        assert [one.kind for one in client.daemon.why(NEXT)] == ["load", "eviction"]
+        assert told(client, NEXT) == ["load", "eviction"]
 
 
 def test_a_daemon_that_is_killed_while_a_model_loads(daemon: DaemonProcess) -> None:
@@ -128,7 +134,7 @@ def test_a_daemon_that_is_killed_while_a_model_leaves_for_another(daemon: Daemon
         with client.stream("one", model=NEXT) as stream:
             events = iter(stream)
             next(event for event in events if isinstance(event, inferd.Loading) and RESIDENT in event.phase)
-            assert [one.kind for one in client.daemon.why(RESIDENT)] == ["load", "eviction"]
+            assert told(client, RESIDENT) == ["load", "eviction"]
             kill(daemon)
             daemon.start()
             with pytest.raises(inferd.ConnectionLost):

@@ -1,1 +1,22 @@
-"""Words from speech by Whisper models on CTranslate2. `prediction`: what a life will take of memory."""
+"""Words from speech by Whisper models on CTranslate2 (faster-whisper): files, and streams as they are spoken.
+
+`engine`: the loop. `live`: a request in it. Of streams: `intake` (frames, and how likely somebody speaks in them),
+`endpointing` (when somebody begins and ends), `listening` (what is to be heard when), `utterance`, `agreement` (what is stable), `cadence`,
+`sound`. Of files: `spool` (bytes on their way), `reading` (a thread that decodes), `pieces`. Of all: `line` (whose pass is next),
+`hearing` (passes and results), `words`, `texts`, `worker` (the thread that computes), `library` (the only door), `options`.
+`prediction`: what a life will take of memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inferd_actors.engine import Engine, Sink
+
+
+def make(sink: Sink) -> Engine:
+    """Return the engine, not loaded; faster-whisper is imported by `load`, numpy here."""
+    from inferd_actors.engines.faster_whisper.engine import FasterWhisper
+
+    return FasterWhisper(sink)
