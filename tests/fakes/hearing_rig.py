@@ -125,5 +125,5 @@ def music(for_s: float) -> NDArray[np.int16]:
         here = (time_s // 0.7).astype(int) % len(chords) == at
         for tone in chord:
             sound += here * sum(np.sin(2 * np.pi * tone * over * time_s) / over for over in (1, 2, 3, 4))
-    loud: NDArray[np.int16] = (sound / np.abs(sound).max() * 16_000).astype(np.int16)
-    return loud
+    scaled: NDArray[np.int16] = (sound / np.abs(sound).max() * 16_000).astype(np.int16)
+    return scaled
