@@ -39,7 +39,7 @@ class Server:
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
-        self._open: set[Connection] = set()
+        self._open: dict[Connection, asyncio.Task[None]] = {}
 
     @asynccontextmanager
     async def serving(self, places: Sequence[Place]) -> AsyncIterator[tuple[Place, ...]]:
@@ -47,12 +47,16 @@ class Server:
 
         Raises PermissionDenied where somebody else listens or nobody may.
         """
-        async with asyncio.TaskGroup() as self._tasks, AsyncExitStack() as left:
-            try:
-                yield tuple([await left.enter_async_context(self._listening(one)) for one in places])
-            finally:
-                for connection in self._open:
-                    connection.end()
+        async with AsyncExitStack() as left:
+            left.push_async_callback(self._ended)
+            yield tuple([await left.enter_async_context(self._listening(one)) for one in places])
+
+    async def _ended(self) -> None:
+        """End all connections; nobody comes any more."""
+        for connection in self._open:
+            connection.end()
+        if self._open:
+            await asyncio.wait(self._open.values())
 
     @asynccontextmanager
     async def _listening(self, place: Place) -> AsyncIterator[Place]:
@@ -91,8 +95,7 @@ class Server:
             writer.transport.abort()
             return
         connection = Connection(reader, writer, self._daemon)
-        self._open.add(connection)
-        self._tasks.create_task(self._serve(connection))
+        self._open[connection] = asyncio.get_running_loop().create_task(self._serve(connection))
 
     async def _serve(self, connection: Connection) -> None:
         """Serve one client; a bug in that is told, and ends this client's connection only."""
@@ -101,7 +104,7 @@ class Server:
         except Exception:  # noqa: BLE001 - the border of a connection
             traceback.print_exc(file=sys.stderr)
         finally:
-            self._open.discard(connection)
+            del self._open[connection]
 
 
 def _clear(path: Path) -> None:
