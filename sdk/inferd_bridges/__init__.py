@@ -1,4 +1,5 @@
-"""Other protocols' front doors (OpenAI HTTP, Wyoming), each an ordinary client of the socket.
+"""Other protocols' front doors, each an ordinary client of the socket, in a process of its own.
 
-Covers nothing yet: the doors come with the parts that need them. See also: `inferd`, the only package used here.
+Covers: `wyoming`, by which Home Assistant and its satellites hear and speak. See also: `inferd`, all that is used
+of ours.
 """

@@ -28,6 +28,7 @@ from inferd_cli.transcribe import transcribe
 from inferd_cli.upgrades import upgrades
 from inferd_cli.warm import warm
 from inferd_cli.why import why
+from inferd_cli.wyoming import wyoming
 
 # Plain help and usage errors: a page of boxes is hard to read in a pipe, and rich takes 50 ms to load.
 app = typer.Typer(
@@ -41,6 +42,7 @@ app.command()(serve)
 app.command()(run)
 app.command()(transcribe)
 app.command()(say)
+app.command()(wyoming)
 app.command()(ps)
 app.command()(status)
 app.command("list")(list_models)
