@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -20,12 +21,15 @@ FIRST_DOWNLOAD_S = 600
 """93 MB at 2 Mbit/s; later runs find the model in the shared folder."""
 
 
+DOWNLOADED = frozenset({"starter_store", "tiny_en", "spoken"})
+"""Fixtures that fetch something."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the first test that needs the starter model the time to download it."""
+    """Give tests that need a model, or recordings, the time to download them: the first one does."""
     for item in items:
-        if "starter_store" in getattr(item, "fixturenames", ()):
+        if DOWNLOADED.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.timeout(FIRST_DOWNLOAD_S))
-            return
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +47,29 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     tiny = pytest.importorskip("tiny_models", exc_type=ImportError)  # it needs numpy
     folder = tmp_path_factory.mktemp("models")
     return {name: make(folder) for name, make in tiny.MODELS.items()}
+
+
+@pytest.fixture(scope="session")
+def tiny_en() -> Path:
+    """Return the folder of Whisper tiny.en: see `tests/fakes/speech_models.py`."""
+    pytest.importorskip("faster_whisper")
+    import speech_models
+
+    try:
+        return speech_models.tiny_en()
+    except OSError as missing:
+        pytest.skip(f"no packages of models here: {missing}")
+
+
+@pytest.fixture(scope="session")
+def spoken() -> ModuleType:
+    """Return `tests/fakes/recordings.py`, with its recordings fetched."""
+    pytest.importorskip("av")
+    import recordings
+
+    try:
+        for fetch in (recordings.librivox, recordings.prompts):
+            fetch()
+    except OSError as missing:
+        pytest.skip(f"no packages of recordings here: {missing}")
+    return recordings

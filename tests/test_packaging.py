@@ -148,7 +148,7 @@ def wanted(*extras: str) -> list[Requirement]:
 @pytest.mark.parametrize(
     ("extras", "locks"),
     [
-        (("cli", "daemon", "llama"), LOCKS[:1]),
+        (("cli", "daemon", "llama", "nvidia"), LOCKS[:1]),
         (("dev",), LOCKS),
     ],
 )
@@ -165,7 +165,7 @@ def test_what_builds_is_pinned_too(python: str) -> None:
 
 
 def test_the_runtime_lock_leaves_speech_image_and_mlx_out() -> None:
-    ours = {need.name for need in wanted("cli", "daemon", "llama")}
+    ours = {need.name for need in wanted("cli", "daemon", "llama", "nvidia")}
     others = {need.name for need in wanted("speech", "image", "mlx")} - ours
     assert others
     assert not others & pinned("3.11", "requirements.lock").keys()

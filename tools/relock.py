@@ -39,8 +39,9 @@ HEADER: Final = """\
 
 def main() -> None:
     """Write requirements.lock, and those of building, of speech and of tests."""
-    runtime = _resolve("--extra", "cli", "--extra", "daemon", "--extra", "llama", "pyproject.toml")
-    _write("requirements.lock", "What inferd runs with: the extras cli, daemon and llama.", runtime)
+    extras = (f"--extra={name}" for name in ("cli", "daemon", "llama", "nvidia"))
+    runtime = _resolve(*extras, "pyproject.toml")
+    _write("requirements.lock", "What inferd runs with: the extras cli, daemon, llama and nvidia.", runtime)
     build = _resolve("--group", "build", constraints=runtime)
     _write("requirements-build.lock", "What builds llama-cpp-python and the project itself: the group build.", build)
     speech = _resolve("--extra", "speech", "--extra", "wyoming", "pyproject.toml", constraints=(*runtime, *build))

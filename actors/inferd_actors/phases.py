@@ -26,7 +26,8 @@ class Phases:
     def end(self, now_s: float) -> None:
         """End the present phase; none follows yet."""
         if self._present:
-            self._took_s[self._present] = self._took_s.get(self._present, 0.0) + now_s - self._since_s
+            took_s = max(0.0, now_s - self._since_s)  # facts of one batch are dated alike, what follows from one is not
+            self._took_s[self._present] = self._took_s.get(self._present, 0.0) + took_s
         self._present = ""
 
     @property

@@ -19,7 +19,7 @@ from inferd.messages.events import Cancelled, CancelReason, Detokenized, Estimat
 from inferd.messages.operations import Detokenize, EstimateTokens, Tokenize
 from inferd_actors import engines, model
 from inferd_actors.engine import Capacity, OnProgress, Sink, StreamId, Submission
-from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hold, Order, Take, TakeNoMore
+from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hear, Hold, Order, Take, TakeNoMore
 from inferd_actors.headers.reader import read_header
 from inferd_actors.opened import Opened
 from inferd_actors.refusals import as_event
@@ -95,7 +95,7 @@ class Vocab(Desk):
                 self._workers.put(submission)
             case Drop(stream, reason):
                 self._drop(stream, reason, now_s)
-            case Take() | TakeNoMore() | Flow() | Hold():
+            case Take() | TakeNoMore() | Flow() | Hold() | Hear():
                 pass  # an answer is one terminal event: there is no uplink, and nothing to hold back
             case _:
                 assert_never(order)

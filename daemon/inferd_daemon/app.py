@@ -11,8 +11,10 @@ import contextlib
 import os
 import secrets
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,9 +27,10 @@ from inferd.messages.reports import DaemonReport, Problem
 from inferd.version import __version__
 from inferd_actors.engines.llama_cpp.machine import features
 from inferd_actors.engines.llama_cpp.reordering import reordered_types
+from inferd_actors.headers.reader import read_header
 from inferd_daemon import config, discovery, notify, rows_file
 from inferd_daemon.attendants import LIVES, Attendants
-from inferd_daemon.catalogue import Catalogue, ModelId, Models
+from inferd_daemon.catalogue import STANDBY, Catalogue, ModelId, Models
 from inferd_daemon.cluster import Cluster
 from inferd_daemon.crossing import Expect, Fact, Farewell
 from inferd_daemon.custodian import Custodian
@@ -128,8 +131,7 @@ def _places(settings: config.Settings) -> discovery.Places:
             ("llama_cpp", ports.llama_cpp_port),
             ("vllm_mlx", ports.vllm_mlx_port),
         ),
-        ollama_dirs=config.ollama_dirs(settings),
-        lm_studio_dirs=config.lm_studio_dirs(settings),
+        files=config.others(settings),
     )
 
 
@@ -156,6 +158,8 @@ class Daemon:
         self._started_s = time.monotonic()
         self._stop = asyncio.Event()
         """Somebody wants the daemon to end, or to end sooner than before."""
+        self._reads_end = threading.Event()
+        """Headers that are being read are not waited for."""
         self._drain_until_s = float("inf")
         self._loop = asyncio.get_running_loop()
 
@@ -163,7 +167,7 @@ class Daemon:
         """Put the rooms together and let apps in. Reading the store takes milliseconds, in a worker thread."""
         models_dir, state_dir = config.models_dir(self._settings), config.state_dir(self._settings)
         with config.usable(models_dir):
-            store = await asyncio.to_thread(Store, models_dir)
+            store = await asyncio.to_thread(Store, models_dir, config.others(self._settings))
         with config.usable(state_dir):
             self._peaks = peaks = await asyncio.to_thread(Peaks, state_dir / PEAKS_NAME)
         configured = frozenset(ModelId.parse(name) for name in self._settings.models)
@@ -179,7 +183,7 @@ class Daemon:
         lifecycle = Lifecycle(Life(first_life + LIVES))
         post = self._wires.post
         supervisor.connect(post)
-        headers = Headers(self._tasks)
+        headers = Headers(self._tasks, partial(read_header, stop=self._reads_end))
         machine = Machine()
         read_ahead = ReadAhead(self._tasks, lambda: machine.room(()).available_bytes)
         supervisor.fleet = Fleet(
@@ -188,7 +192,7 @@ class Daemon:
         self._pins = pins_of(self._settings, self._catalogue, state_dir / PINS_NAME)
         for fault in self._faults():
             log.warning("check the settings", about=fault.about, problem=fault.what)
-        self._gauge = Gauge(supervisor.model_pids, supervisor.measured, peaks.save)
+        self._gauge = Gauge(supervisor.model_pids, machine.measure, supervisor.measured, peaks.save)
         supervisor.steward = Steward(
             ledger_of(self._settings, self._catalogue, self._pins),
             self._catalogue,
@@ -233,6 +237,8 @@ class Daemon:
             discover=lambda: discovery.look(_places(self._settings)),
             ceiling_bytes=supervisor.steward.ceiling_bytes,
             check_free=supervisor.custodian.check_free,
+            cancel_pull=supervisor.pulls.cancel,
+            on_seen=supervisor.seen,
         )
         await self._take_stock(store)
         self._wires.start()
@@ -315,6 +321,7 @@ class Daemon:
         if not self._is_idle:
             await self._first(supervisor.requests.idle(), limit_s=LAST_WORDS_S)
         supervisor.cut_off()
+        self._reads_end.set()
         await self._cluster.leave()
 
     @property
@@ -345,11 +352,8 @@ class Daemon:
         yield from self._cluster.processes()
         yield from ((pid, kind, kind) for pid, kind in self._attendants.processes())
         yield from ((pid, "standby", engine) for pid, engine in self._supervisor.standby_processes())
-        now_s = time.monotonic()
-        for schema in self._catalogue.schemas:
-            view = self._supervisor.fleet.lifecycle.view(schema.id, now_s)
-            if view.pid:
-                yield view.pid, "model", str(schema.id)
+        pids = self._supervisor.model_pids()
+        yield from ((pid, "model", str(model)) for model, pid in pids.items() if model != STANDBY)
 
     def _faults(self) -> list[Problem]:
         """Return what is wrong with settings and files of the daemon's own."""

@@ -108,26 +108,26 @@ class Custodian:
 
     # --- what happens
 
-    def answer(self, work: Work) -> None:
+    def answer(self, work: Work, now_s: float) -> None:
         """Serve one request: one of `Operation`."""
         try:
-            self._answer(work)
+            self._answer(work, now_s)
         except InferenceError as refused:
             self._requests.conclude(work.stream, as_event(refused))
 
-    def _answer(self, work: Work) -> None:
+    def _answer(self, work: Work, now_s: float) -> None:
         match work.operation:
             case Hold(names, seconds):
-                self._hold(work, names, seconds)
+                self._hold(work, names, seconds, now_s)
             case RenewHold(hold, seconds):
-                self._renew(work, hold, seconds)
+                self._renew(work, hold, seconds, now_s)
             case ReleaseHold(hold):
                 was_held = self._own(work, hold) is not None
                 if was_held:
-                    self._step(claims.Ended(hold))
+                    self._step(claims.Ended(hold), now_s)
                 self._requests.conclude(work.stream, Released(hold, was_held))
             case WarmUp(names):
-                self._warm_up(work, names)
+                self._warm_up(work, names, now_s)
             case Pin(name):
                 self._begin(work, self._pin(self._catalogue.find(name).id, is_pinned=True))
             case Unpin(name):
@@ -135,28 +135,28 @@ class Custodian:
             case _:
                 raise AssertionError("another room serves this")
 
-    def announced(self, view: View) -> None:
+    def announced(self, view: View, now_s: float) -> None:
         """A model's state changed."""
         is_ready = view.state is State.READY
-        self._step(claims.Ready(view.model) if is_ready else claims.NotReady(view.model))
+        self._step(claims.Ready(view.model) if is_ready else claims.NotReady(view.model), now_s)
 
-    def waiters_failed(self, model: ModelId, error: Error) -> None:
+    def waiters_failed(self, model: ModelId, error: Error, now_s: float) -> None:
         """Whoever waits for this model waits in vain."""
-        self._step(claims.Failed(model, error))
+        self._step(claims.Failed(model, error), now_s)
 
     def load_moved(self, model: ModelId, progress: float, phase: str, now_s: float) -> None:
         """A load moved: show it to the claims that wait for it."""
         for claim in self.claims.waiting_for(model):
             self._requests.show(claim.number, Loading(str(model), progress, phase), now_s)
 
-    def granted(self, hold: HoldNo) -> None:
+    def granted(self, hold: HoldNo, now_s: float) -> None:
         """A hold has its memory."""
         claim = self.claims.get(hold)
-        self._step(claims.Granted(hold, self._ready(claim.models) if claim else frozenset()))
+        self._step(claims.Granted(hold, self._ready(claim.models, now_s) if claim else frozenset()), now_s)
 
-    def refused(self, hold: HoldNo, error: Error) -> None:
+    def refused(self, hold: HoldNo, error: Error, now_s: float) -> None:
         """A hold cannot be had."""
-        self._step(claims.Refused(hold, error))
+        self._step(claims.Refused(hold, error), now_s)
 
     def delayed(self, hold: HoldNo, text: str, now_s: float) -> None:
         """A hold waits for memory."""
@@ -164,41 +164,41 @@ class Custodian:
         if claim is not None:
             self._requests.show(hold, Loading(str(min(claim.models)), 0.0, text), now_s)
 
-    def withdrawn(self, stream: int) -> None:
+    def withdrawn(self, stream: int, now_s: float) -> None:
         """A request was ended before it was answered."""
         self._names.pop(stream, None)
-        self._step(claims.Ended(stream))
+        self._step(claims.Ended(stream), now_s)
 
-    def app_left(self, session: int) -> None:
+    def app_left(self, session: int, now_s: float) -> None:
         """An app is gone, and its holds with it."""
-        self._step(claims.SessionEnded(session))
+        self._step(claims.SessionEnded(session), now_s)
 
-    def ticked(self) -> None:
+    def ticked(self, now_s: float) -> None:
         """Time passed."""
-        self._step(claims.Ticked())
+        self._step(claims.Ticked(), now_s)
 
-    def close(self) -> None:
+    def close(self, now_s: float) -> None:
         """The daemon stops: nothing is loaded again for anybody."""
-        self._step(claims.Closed())
+        self._step(claims.Closed(), now_s)
 
     # --- holds and warm-ups
 
-    def _hold(self, work: Work, names: Sequence[str], seconds: float) -> None:
-        models = frozenset(self._loadable(name) for name in names)
-        self._step(claims.Asked(self._claim(work, models, seconds), frozenset()))
+    def _hold(self, work: Work, names: Sequence[str], seconds: float, now_s: float) -> None:
+        models = frozenset(self._loadable(name, now_s) for name in names)
+        self._step(claims.Asked(self._claim(work, models, seconds), frozenset()), now_s)
 
-    def _loadable(self, name: str) -> ModelId:
+    def _loadable(self, name: str, now_s: float) -> ModelId:
         """Return a model that may be held. Raises as a request for it would, and ResourceBlocked while it is fetched."""
         model = served(self._catalogue.find(name)).id
-        if self._fleet.lifecycle.view(model, time.monotonic()).state is State.PULLING:
+        if self._fleet.lifecycle.view(model, now_s).state is State.PULLING:
             text = f"{model} is being fetched: hold it when that has ended"
             raise ResourceBlocked(text, details={"model": str(model), "cause": "pulling"})
         return model
 
-    def _warm_up(self, work: Work, names: Sequence[str]) -> None:
+    def _warm_up(self, work: Work, names: Sequence[str], now_s: float) -> None:
         self._names[work.stream] = tuple((name, self._meant(name)) for name in names)
         models = frozenset(one for _, one in self._names[work.stream] if isinstance(one, ModelId))
-        self._step(claims.Asked(self._claim(work, models, None), self._ready(models)))
+        self._step(claims.Asked(self._claim(work, models, None), self._ready(models, now_s)), now_s)
 
     def _meant(self, name: str) -> ModelId | Error:
         try:
@@ -210,16 +210,15 @@ class Custodian:
         rank = RANKS[work.request.priority]
         return claims.Claim(work.stream, work.session, work.app.name, rank, models, seconds)
 
-    def _ready(self, models: frozenset[ModelId]) -> frozenset[ModelId]:
-        now_s = time.monotonic()
+    def _ready(self, models: frozenset[ModelId], now_s: float) -> frozenset[ModelId]:
         return frozenset(one for one in models if self._fleet.lifecycle.view(one, now_s).state is State.READY)
 
-    def _renew(self, work: Work, hold: int, seconds: float) -> None:
+    def _renew(self, work: Work, hold: int, seconds: float, now_s: float) -> None:
         claim = self._own(work, hold)
         if claim is None or claim.stage is not claims.Stage.STANDING:
             text = f"body.hold: this app has no hold {hold}, or no more: hold its models again"
             raise InvalidRequest(text, details={"field": "body.hold"})
-        self._step(claims.Renewed(hold, seconds))
+        self._step(claims.Renewed(hold, seconds), now_s)
         self._requests.conclude(work.stream, _held(claim, seconds))
 
     def _own(self, work: Work, hold: int) -> claims.Claim | None:
@@ -228,9 +227,9 @@ class Custodian:
 
     # --- carrying out
 
-    def _step(self, event: claims.Event) -> None:
+    def _step(self, event: claims.Event, now_s: float) -> None:
         """Have `claims` decide; events that come of carrying that out follow after."""
-        self._inbox.put(event, now_s=time.monotonic())
+        self._inbox.put(event, now_s=now_s)
 
     def _carry_out(self, command: claims.Command, now_s: float) -> None:
         match command:
@@ -259,16 +258,16 @@ class Custodian:
             for model in sorted(claim.models):
                 refused = self._fleet.lifecycle.refusal(model, time.monotonic())
                 if refused is not None:
-                    self.refused(hold, refused)
+                    self.refused(hold, refused, time.monotonic())
                     return
             needs = await self._steward.needs(sorted(claim.models))
             if self.claims.get(hold) is claim:
                 self._steward.hold(hold, needs, claim.app, claim.rank, time.monotonic())
         except InferenceError as failed:
-            self.refused(hold, as_event(failed))
+            self.refused(hold, as_event(failed), time.monotonic())
         except Exception as bug:  # noqa: BLE001 - in a task of the root group it would end the daemon
             report(bug, "a hold")
-            self.refused(hold, own_fault(bug))
+            self.refused(hold, own_fault(bug), time.monotonic())
         finally:
             self._company.clock_changed()
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from inferd_daemon.catalogue import ModelId
-from inferd_daemon.memory import read_tree_bytes
 
 EVERY_S: Final = 5.0
 """A reading costs a millisecond per process; a model grows over requests, not within seconds, once it is loaded."""
@@ -23,11 +22,16 @@ class Gauge:
     def __init__(
         self,
         processes: Callable[[], Mapping[ModelId, int]],
+        measure: Callable[[Mapping[ModelId, int]], Mapping[ModelId, int]],
         tell: Callable[[Mapping[ModelId, int], float], None],
         save: Callable[[], None],
     ) -> None:
-        """`processes()`: models and their processes, now. `tell(bytes, began_s)`: in the loop. `save()`: in a worker thread."""
+        """`processes()`: models and their processes, now. `measure(them)`: bytes of each, in a worker thread.
+
+        `tell(bytes, began_s)`: in the loop. `save()`: in a worker thread.
+        """
         self._processes = processes
+        self._measure = measure
         self._tell = tell
         self._save = save
         self._has_models = asyncio.Event()
@@ -45,9 +49,5 @@ class Gauge:
             if not pids:
                 self._has_models.clear()
             began_s = time.monotonic()
-            self._tell(await asyncio.to_thread(_read, pids), began_s)
+            self._tell(await asyncio.to_thread(self._measure, pids), began_s)
             await asyncio.to_thread(self._save)
-
-
-def _read(pids: Mapping[ModelId, int]) -> Mapping[ModelId, int]:
-    return {model: used_bytes for model, pid in pids.items() if (used_bytes := read_tree_bytes(pid))}

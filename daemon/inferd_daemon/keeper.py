@@ -174,7 +174,9 @@ def _options(order: messages.Spawn) -> dict[str, Any]:
         "num_gpus": order.gpu_share or None,
         "max_restarts": 0,
         "max_task_retries": 0,
-        "max_concurrency": 4,  # the sentinel blocks one thread for ever; `start` needs another
+        # Both calls run on the process's main thread. With another thread for them Ray's own loop would wake there 100 times a
+        # second to look for signals, beside an engine whose threads have all cores; a thread that blocks in `wait` does not.
+        "max_concurrency": 1,
         "enable_task_events": False,
     }
 

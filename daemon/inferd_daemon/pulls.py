@@ -41,19 +41,30 @@ class Pulls:
         self._store = store
         self._tasks = tasks
         self._on_progress = on_progress
-        self._stop = threading.Event()
+        self._is_stopping = False
         self._threads = ThreadPoolExecutor(MAX_PULLS, "pull")
-        self._running: dict[ModelId, asyncio.Task[None]] = {}
+        self._running: dict[ModelId, threading.Event] = {}
+        """What ends each of them."""
 
     def start(self, schema: Schema, on_end: OnEnd) -> None:
         """Begin to fetch a model unless that is under way; `on_end` is told how it ended."""
         if schema.id not in self._running:
-            task = self._tasks.create_task(self._pull(schema, on_end), name=f"pull {schema.id}")
-            self._running[schema.id] = task
+            self._running[schema.id] = threading.Event()
+            self._tasks.create_task(self._pull(schema, on_end), name=f"pull {schema.id}")
+            if self._is_stopping:
+                self.cancel(schema.id)
+
+    def cancel(self, model: ModelId) -> None:
+        """End a download soon, if there is one: nothing half-done is published, and the next goes on where that is possible."""
+        stop = self._running.get(model)
+        if stop is not None:
+            stop.set()
 
     def stop(self) -> None:
-        """End all downloads soon; nothing half-done is published, and the next pull goes on where the source allows it."""
-        self._stop.set()
+        """End all downloads, and those that begin from now on."""
+        self._is_stopping = True
+        for model in self._running:
+            self.cancel(model)
 
     async def _pull(self, schema: Schema, on_end: OnEnd) -> None:
         loop = asyncio.get_running_loop()
@@ -65,7 +76,8 @@ class Pulls:
 
         error: InferenceError | None = None
         try:
-            await loop.run_in_executor(self._threads, self._store.pull, schema, progressed, self._stop)
+            stop = self._running[schema.id]
+            await loop.run_in_executor(self._threads, self._store.pull, schema, progressed, stop)
         except InferenceError as failed:
             error = failed
         except Exception as bug:  # noqa: BLE001 - one failed download must end as one failed request

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Final
 
 from inferd import wire
@@ -61,10 +61,13 @@ class Registrar:
         discover: Callable[[], Discovered],
         ceiling_bytes: Callable[[], int],
         check_free: Callable[[ModelId], None],
+        cancel_pull: Callable[[ModelId], None],
+        on_seen: Callable[[], None],
     ) -> None:
         """`discover()`: look around the machine; blocks for seconds at most. `ceiling_bytes()`: memory that models may have.
 
-        `check_free(model)` raises ResourceBlocked for one that a hold keeps in memory.
+        `check_free(model)` raises ResourceBlocked for one that a hold keeps in memory. `cancel_pull(model)`: end its download.
+        `on_seen()`: what `look` asked arrivals to wait for is known.
         """
         self._registry = registry
         self._fleet = fleet
@@ -73,6 +76,10 @@ class Registrar:
         self._discover = discover
         self._ceiling_bytes = ceiling_bytes
         self._check_free = check_free
+        self._cancel_pull = cancel_pull
+        self._on_seen = on_seen
+        self._seeing: set[asyncio.Task[None]] = set()
+        """They find out which files of changed rows are here."""
         self._removals = Removals(registry, fleet, requests, store, tasks, check_free)
         self._writing = asyncio.Lock()
         """Two changes of the file must not be made of the same rows before."""
@@ -172,6 +179,8 @@ class Registrar:
         except OSError as failed:
             raise InferenceError(f"the registered models cannot be written: {failed}") from None
         self.look()
+        if self._seeing:
+            await asyncio.wait(self._seeing)
 
     def _hint(self, schema: Schema) -> str:
         """Return what has to happen before a row has its full effect."""
@@ -184,14 +193,33 @@ class Registrar:
             return "its file is not there, or is not the one that its sha256 says: `inferd pull` looks again"
         return ""
 
-    def look(self) -> None:
-        """Put the file of registered rows in force if it has changed. Called with every arrival: microseconds if not."""
+    def look(self) -> bool:
+        """Put the file of registered rows in force if it has changed; return whether arrivals have to wait for `on_seen`.
+
+        Called with every arrival: microseconds if nothing changed. Until it is known which files of changed rows are here,
+        a request for one of them would be refused for want of a file that may be there.
+        """
         change = self._registry.reload()
-        now_s = time.monotonic()
-        for schema in change.changed:
-            self._fleet.step(FilesChanged(schema.id, self._removals.is_here(schema)), now_s)
         for schema in change.left:
-            self._removals.drain(schema, now_s)
+            self._removals.drain(schema, time.monotonic())
+            self._cancel_pull(schema.id)
+        if change.changed:
+            self._seeing.add(self._tasks.create_task(self._see(change.changed), name="files of registered rows"))
+        return bool(self._seeing)
+
+    async def _see(self, changed: Sequence[Schema]) -> None:
+        try:
+            here = await asyncio.to_thread(lambda: {one.id: self._removals.is_here(one) for one in changed})
+            for model in here.keys() & {
+                one.id for one in self._registry.schemas
+            }:  # one may have been unregistered meanwhile
+                self._fleet.step(FilesChanged(model, here[model]), time.monotonic())
+        except Exception as bug:  # noqa: BLE001 - in a task of the root group it would end the daemon
+            report(bug, "files of registered rows")
+        finally:
+            self._seeing = {one for one in self._seeing if one is not asyncio.current_task()}
+            if not self._seeing:
+                self._on_seen()
 
     def announced(self, view: View) -> None:
         """Go on with what waited for the end of this model's process."""

@@ -58,7 +58,7 @@ class Service:
 class Company(Protocol):
     """The supervisor's other rooms, as requests need them."""
 
-    def answer(self, work: Work) -> None:
+    def answer(self, work: Work, now_s: float) -> None:
         """Serve a request that needs no model; ends in `conclude`."""
 
     def want(self, model: ModelId, now_s: float) -> None:
@@ -85,7 +85,7 @@ class Company(Protocol):
     def unwanted(self, model: ModelId, now_s: float) -> None:
         """No request waits for this model any more."""
 
-    def withdrawn(self, work: Work) -> None:
+    def withdrawn(self, work: Work, now_s: float) -> None:
         """A request that the daemon answers itself was ended before it was."""
 
     def kept(self, model: ModelId, keep_s: float | None, now_s: float) -> None:
@@ -234,7 +234,7 @@ class Requests:
         self._timers.set(work.stream, now_s + work.timeout_s)
         self._post([Tell(work.stream, Accepted(work.trace_id))])
         if model is None:
-            self._company.answer(work)
+            self._company.answer(work, now_s)
         else:
             stream = StreamNo(work.stream)
             self._schedule(scheduler.Queued(stream, model, app.key, fact.request.priority, fact.arrived_s), now_s)
@@ -360,7 +360,7 @@ class Requests:
             self.conclude(work.stream, event)
             self._schedule(scheduler.Withdrawn(StreamNo(work.stream)), now_s)
             if work.model is None:
-                self._company.withdrawn(work)
+                self._company.withdrawn(work, now_s)
             elif not self.work.waiting(work.model).count:
                 self._company.unwanted(work.model, now_s)
         elif work.ending is None:

@@ -63,10 +63,10 @@ class Surroundings(Protocol):
     def foreseen(self, model: ModelId, shape: Shape, known: Foreseen) -> None:
         """It is known what a load will come to, or that nothing tells: pass it on to `Steward.foreseen`."""
 
-    def hold_granted(self, hold: ledger.HoldNo) -> None:
+    def hold_granted(self, hold: ledger.HoldNo, now_s: float) -> None:
         """A hold has its memory: its models may load."""
 
-    def hold_refused(self, hold: ledger.HoldNo, error: Error) -> None:
+    def hold_refused(self, hold: ledger.HoldNo, error: Error, now_s: float) -> None:
         """A hold cannot be had."""
 
     def hold_delayed(self, hold: ledger.HoldNo, text: str, now_s: float) -> None:
@@ -309,10 +309,11 @@ class Steward:
         )
 
     def _file_bytes(self, schema: Schema) -> int:
-        """Return the size of a model's files; 0 for none, or if they cannot be looked at: its load will tell."""
+        """Return the size of a model's files, of those that are not here as recorded; 0 if it is not known, or for none."""
         with suppress(OSError):
-            return self._store.size_bytes(schema) if self._store.has(schema) else 0
-        return 0
+            if self._store.has(schema):
+                return self._store.size_bytes(schema)
+        return schema.file_bytes
 
     # --- deciding
 
@@ -329,7 +330,7 @@ class Steward:
                     self._surroundings.reserved(model, now_s)
             case ledger.GrantHold(hold):
                 self._wake()
-                self._surroundings.hold_granted(hold)
+                self._surroundings.hold_granted(hold, now_s)
             case ledger.Evict(model) if model == STANDBY:
                 self._surroundings.end_standby(self.ledger.story.of(model)[-1].rule, now_s)
             case ledger.Evict(model):
@@ -341,7 +342,7 @@ class Steward:
                 if isinstance(key, ModelId):
                     self._surroundings.life_step(lifecycle.MemoryRefused(key, error), now_s)
                 else:
-                    self._surroundings.hold_refused(key, error)
+                    self._surroundings.hold_refused(key, error, now_s)
             case ledger.ShowWait(key, text):
                 if isinstance(key, ModelId):
                     self._surroundings.life_step(lifecycle.Delayed(key, text), now_s)

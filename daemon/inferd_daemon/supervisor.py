@@ -88,6 +88,8 @@ class Supervisor:
         self._is_closed = False
         self._pulses = Pulses(self._inflight)
         self._orphans = Orphans()
+        self._late: list[Fact] = []
+        """Arrivals, and what their apps said of them since, while it is looked what the changed list of models means."""
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Set to an exception when the daemon cannot go on."""
 
@@ -120,8 +122,9 @@ class Supervisor:
 
     def _hear(self, fact: Fact, now_s: float) -> None:
         match fact:
+            case crossing.Arrived() | crossing.CancelAsked() if self.registrar.look():
+                self._late.append(fact)
             case crossing.Arrived():
-                self.registrar.look()
                 self.requests.arrived(fact, now_s)
             case crossing.Ended():
                 self.requests.ended(fact, now_s)
@@ -131,7 +134,7 @@ class Supervisor:
                 self.requests.app_came(fact)
             case crossing.AppLeft():
                 self.requests.app_left(fact.session, now_s)
-                self.custodian.app_left(fact.session)
+                self.custodian.app_left(fact.session, now_s)
             case crossing.LastProgress():
                 self.requests.progress_known(fact.stream, fact.progressed_s, now_s)
             case crossing.ActorCame():
@@ -145,6 +148,11 @@ class Supervisor:
                     self.failure.set_exception(RuntimeError(f"the wires failed: {fact.reason}"))
             case _:
                 assert_never(fact)
+
+    def seen(self) -> None:
+        """It is known what the changed list of models means: hear what waited for that."""
+        late, self._late = self._late, []
+        self.hear(late)
 
     def _actor_came(self, hello: actors.ActorHello, now_s: float) -> None:
         life = Life(hello.life)
@@ -229,7 +237,7 @@ class Supervisor:
             self._standing.loaded(self._catalogue.of(view.model).engine)
         self.steward.announced(view, now_s)
         self.requests.announced(view, now_s)
-        self.custodian.announced(view)
+        self.custodian.announced(view, now_s)
         self.desk.announced(view)
         self.registrar.announced(view)
 
@@ -245,7 +253,7 @@ class Supervisor:
     def waiters_failed(self, model: ModelId, error: Error, now_s: float) -> None:
         """Whoever waits for this model waits in vain."""
         self.requests.waiters_failed(model, error, now_s)
-        self.custodian.waiters_failed(model, error)
+        self.custodian.waiters_failed(model, error, now_s)
         self.desk.waiters_failed(model, error)
 
     def life_ended(self, life: Life, now_s: float) -> None:
@@ -276,18 +284,18 @@ class Supervisor:
         """A download moved."""
         self.desk.pull_moved(model, progress)
 
-    def answer(self, work: Work) -> None:
+    def answer(self, work: Work, now_s: float) -> None:
         """Serve a request that needs no model."""
         if isinstance(work.operation, custodian.Operation):
-            self.custodian.answer(work)
+            self.custodian.answer(work, now_s)
         elif isinstance(work.operation, registrar.Operation):
             self.registrar.answer(work)
         else:
             self.desk.answer(work)
 
-    def withdrawn(self, work: Work) -> None:
+    def withdrawn(self, work: Work, now_s: float) -> None:
         """A request that the daemon answers itself was ended before it was."""
-        self.custodian.withdrawn(work.stream)
+        self.custodian.withdrawn(work.stream, now_s)
 
     def want(self, model: ModelId, now_s: float) -> None:
         """Requests or claims wait for this model, or for the vocab actor."""
@@ -336,13 +344,13 @@ class Supervisor:
         askers = [*([(first.app.name, first.rank)] if first else []), *([claim] if claim else [])]
         return min(askers, key=lambda one: one[1], default=("", RANKS["interactive"]))
 
-    def hold_granted(self, hold: HoldNo) -> None:
+    def hold_granted(self, hold: HoldNo, now_s: float) -> None:
         """A hold has its memory."""
-        self.custodian.granted(hold)
+        self.custodian.granted(hold, now_s)
 
-    def hold_refused(self, hold: HoldNo, error: Error) -> None:
+    def hold_refused(self, hold: HoldNo, error: Error, now_s: float) -> None:
         """A hold cannot be had."""
-        self.custodian.refused(hold, error)
+        self.custodian.refused(hold, error, now_s)
 
     def hold_delayed(self, hold: HoldNo, text: str, now_s: float) -> None:
         """A hold waits for memory."""
@@ -480,7 +488,7 @@ class Supervisor:
         self.requests.ticked(now_s)
         self.fleet.step(lifecycle.Ticked(), now_s)
         self.steward.ticked(now_s)
-        self.custodian.ticked()
+        self.custodian.ticked(now_s)
         self._attendance.start_due(now_s)
         if self._orphans.given_up(now_s):
             log.warning("lives of an earlier daemon do not end")
@@ -501,7 +509,7 @@ class Supervisor:
         """End every request and have every process leave when its last one has ended."""
         self._attendance.close()
         self._standing.close(now_s)
-        self.custodian.close()
+        self.custodian.close(now_s)
         self.requests.end_all(now_s)
         for schema in self._catalogue.schemas:
             if self.fleet.lifecycle.view(schema.id, now_s).life:

@@ -77,7 +77,7 @@ class AsyncClient(AsyncSpeechCalls):
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
     ) -> None:
         bound = Bound()
-        self._line = Line(app, socket, connect_timeout_s, bound.post, bound.bind)
+        self._line = Line(app, socket, connect_timeout_s, bound.post, bound.bind, bound)
         self.models = AsyncModels(self._line)
         self.daemon = AsyncDaemon(self._line)
 

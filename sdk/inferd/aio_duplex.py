@@ -61,7 +61,13 @@ class AsyncDuplex(AsyncStream[E], Generic[E]):
                 self._intake.say(piece)
 
     async def _say(self, message: UplinkMessage, timeout_s: float) -> None:
+        """Send a message; all but a finish overtake what waits for room: a pause must not wait behind the text it pauses."""
         command = say(message)
+        if self._uplink.granted and not isinstance(message, control.Finish):
+            self._intake.check_process()
+            self._uplink.check()
+            self._intake.say(command)
+            return
         async with self._turn(timeout_s):
             self._drain()
             while not self._uplink.granted:

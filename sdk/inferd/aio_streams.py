@@ -1,16 +1,17 @@
-"""Streams of the asyncio client: iterate to read, leave to cancel; and how deliveries cross into the event loop.
+"""Streams of the asyncio client: iterate to read, leave to cancel; and how deliveries come into the event loop.
 
-Covers: waiting for events in a task, leaving. One `call_soon_threadsafe` carries everything that arrived together. See also:
-`aio_duplex`, streams that are fed; `streams`, the same for threads.
+Covers: waiting for events in a task, leaving. The loop itself reads what comes (`pump`). See also: `aio_duplex`, streams that
+are fed; `streams`, the same for threads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
@@ -73,25 +74,54 @@ class Bound:
 
     def __init__(self) -> None:
         self._bound: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._thread = 0
+        """The loop's, when it was bound."""
+        self._arrived: deque[dict[Mailbox, list[Item]]] = deque()
 
     def bind(self) -> None:
         """Take the running loop, at the first call. Raises RuntimeError in another one."""
         here = os.getpid(), asyncio.get_running_loop()
         if self._bound is None or self._bound[0] != here[0]:
-            self._bound = here
+            self._bound, self._thread = here, threading.get_ident()
         elif self._bound != here:
             raise RuntimeError("this AsyncClient belongs to another event loop: make a client in each loop")
 
     def post(self, deliveries: dict[Mailbox, list[Item]]) -> None:
-        """Carry deliveries into the loop; called in the I/O thread."""
-        if self._bound:
-            with suppress(RuntimeError):  # the loop is closed: whoever waited there is gone
-                self._bound[1].call_soon_threadsafe(_spread, deliveries)
+        """Carry deliveries into the loop, behind those before them; called by whoever holds the line, most often there."""
+        self._arrived.append(deliveries)
+        with suppress(RuntimeError):  # the loop is closed: whoever waited there is gone
+            if threading.get_ident() == self._thread:
+                self._spread()
+            elif self._bound:
+                self._bound[1].call_soon_threadsafe(self._spread)
 
+    def watch(self, descriptor: int, look: Callable[[], None]) -> bool:
+        """Have the loop call `look` whenever the descriptor is readable; False: the loop is closed."""
+        return self._soon(lambda loop: loop.add_reader(descriptor, look))
 
-def _spread(deliveries: dict[Mailbox, list[Item]]) -> None:
-    for mailbox, items in deliveries.items():
-        mailbox.put(items)
+    def forget(self, descriptor: int) -> None:
+        """Watch it no more and close it."""
+
+        def close(loop: asyncio.AbstractEventLoop) -> None:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+
+        if not self._soon(close):
+            os.close(descriptor)
+
+    def _soon(self, work: Callable[[asyncio.AbstractEventLoop], object]) -> bool:
+        if self._bound is None:
+            return False
+        try:
+            self._bound[1].call_soon_threadsafe(work, self._bound[1])
+        except RuntimeError:  # it is closed
+            return False
+        return True
+
+    def _spread(self) -> None:
+        while self._arrived:
+            for mailbox, items in self._arrived.popleft().items():
+                mailbox.put(items)
 
 
 class AsyncStream(AsyncIterable[E], Generic[E]):

@@ -7,7 +7,7 @@ what follows from them: `session` decides, `intake` shows it to the app.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from inferd.drafts import Draft
 from inferd.errors import InferenceError
@@ -25,11 +25,10 @@ class Consumed:
     """Sum of the stream's event bytes up to `seq`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One event for the app; `receipt`, where there is one, goes back once the app has taken the event.
 
-    `event` None: of a type that only a newer daemon knows; it counts, and is not shown.
+    `event` None: of a type that only a newer daemon knows; it counts, and is not shown. A tuple, because one is made for each.
     """
 
     event: Event | None

@@ -7,11 +7,12 @@ that is `pump`, which lets one thread in at a time. Does not cover decisions: `s
 from __future__ import annotations
 
 import os
+import select
 import struct
 import time
 from collections import deque
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Container, Iterable
+from typing import TYPE_CHECKING, Final
 
 import zmq
 
@@ -43,13 +44,13 @@ MONITOR_EVENT: Final = "=HI"
 
 POLLIN: Final = int(zmq.POLLIN)
 POLLOUT: Final = int(zmq.POLLOUT)
-"""Plain numbers: arithmetic with the library's enums costs microseconds, and a poll has several of them."""
+"""Plain numbers: arithmetic with the library's enums costs microseconds."""
 
 _contexts: dict[int, zmq.Context[zmq.Socket[bytes]]] = {}
 """pid → the process's context. One inherited by fork stays here unused: using or ending it would hang."""
 
-Ready = list[tuple[Any, int]]
-"""What a rest has found: sockets and the bell's descriptor, each with what it is ready for."""
+Ready = Container[int]
+"""What a rest has found: descriptors that are readable."""
 
 
 class Carrier:
@@ -65,10 +66,14 @@ class Carrier:
         self._session = session
         self._bell = bell
         self._ear = bell.ear.fileno()
-        self._reading: Ready = [(one, POLLIN) for one in (self._dealer, self._monitor, self._ear)]
-        self._writing: Ready = [(self._dealer, POLLIN | POLLOUT), *self._reading[1:]]
+        self._signs = int(self._monitor.getsockopt(zmq.FD))
+        self.eye = int(self._dealer.getsockopt(zmq.FD))
+        """Descriptor that tells of messages; any use of the socket may use up its sign, so look again after each."""
+        self._sleep, self._vigil = _poll(self._ear, self._signs, self.eye), _poll(self._ear, self._signs)
         self._outbox: deque[list[bytes]] = deque()
         """What zmq did not take yet: bounded by the requests in flight and their uplink windows."""
+        self._is_new = True
+        """Nobody has asked the monitor yet: only one that was found empty gives a sign."""
         self.is_over = False
 
     def push(self, messages: Iterable[list[bytes]]) -> None:
@@ -82,19 +87,29 @@ class Carrier:
             self._outbox.popleft()
 
     def rest(self, until_s: float) -> Ready:
-        """Sleep until something happens, or until then, and return what did; nothing is changed by it."""
-        return zmq.zmq_poll(self._writing if self._outbox else self._reading, _patience_ms(until_s))
+        """Sleep until something happens, or until then, and return what did; nothing is changed by it.
+
+        On bare descriptors: libzmq's own poll asks every socket twice, with two system calls each.
+        """
+        return _readable(self._sleep, 0 if self._is_new or self.is_ready else _patience_ms(until_s))
+
+    def watch_over(self, until_s: float) -> Ready:
+        """Sleep likewise, outside of libzmq and blind to messages: beside a thread that uses the sockets."""
+        return _readable(self._vigil, _patience_ms(until_s))
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a message, or room for what waits."""
+        return bool(int(self._dealer.getsockopt(zmq.EVENTS)) & (POLLIN | POLLOUT if self._outbox else POLLIN))
 
     def show(self, ready: Ready) -> None:
-        """Read what a rest has found."""
-        for source, flags in ready:
-            if source is self._dealer:
-                if flags & POLLIN:
-                    self._read()
-            elif source is self._monitor:
-                self._follow()
-            else:
-                self._bell.hush()
+        """Read what a rest has found, and messages."""
+        if multipart.is_readable(self._dealer):
+            self._read()
+        if self._is_new or self._signs in ready:
+            self._follow()
+        if self._ear in ready:
+            self._bell.hush()
 
     def close(self) -> None:
         """Close the sockets; what was handed over just now may linger for `GOODBYE_MS`. Again, it does nothing."""
@@ -105,14 +120,13 @@ class Carrier:
             self._dealer.close(linger=GOODBYE_MS)
 
     def _follow(self) -> None:
+        self._is_new = False
         while not self.is_over and self._monitor.poll(0):
             kind, _ = struct.unpack(MONITOR_EVENT, self._monitor.recv_multipart()[0])
             if kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._session.connected()
             else:
-                while multipart.is_readable(
-                    self._dealer
-                ):  # what the daemon said before it left: often the end of a request
+                while multipart.is_readable(self._dealer):  # what was said before: often the end of a request
                     self._read()
                 self._session.disconnected(time.monotonic())
                 self.is_over = True
@@ -127,9 +141,20 @@ class Carrier:
                 return
 
 
-def _patience_ms(until_s: float) -> int:
+def _poll(*descriptors: int) -> select.poll:
+    made = select.poll()
+    for descriptor in descriptors:
+        made.register(descriptor, select.POLLIN)
+    return made
+
+
+def _readable(sleep: select.poll, patience_ms: int | None) -> Ready:
+    return [descriptor for descriptor, _ in sleep.poll(patience_ms)]
+
+
+def _patience_ms(until_s: float) -> int | None:
     if until_s == NEVER_S:
-        return -1
+        return None
     return max(0, int((until_s - time.monotonic()) * 1000) + 1)
 
 

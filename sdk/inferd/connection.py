@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from inferd.calls import Command, Item, Mailbox
     from inferd.drafts import Draft
     from inferd.letterbox import Letterbox
-    from inferd.pump import Post
+    from inferd.pump import Eyes, Post
     from inferd.session import Session
 
 JOIN_S: Final = 2.0
@@ -37,11 +37,12 @@ class Connection:
     Every method may be called from any thread; only `take` and `join` block. A connection that was shut stays shut.
     """
 
-    def __init__(self, session: Session, where: str, post: Post) -> None:
+    def __init__(self, session: Session, where: str, post: Post, eyes: Eyes | None = None) -> None:
         self.pid = os.getpid()
         self._session = session
         self._where = where
         self._post = post
+        self._eyes = eyes
         self._commands: deque[Command] = deque()
         self._lock = threading.Lock()
         self._count = 0
@@ -103,7 +104,7 @@ class Connection:
         if self._shut:
             raise ConnectionLost("this client is closed: make a new one", retryable=False, details={"started": False})
         if self._pump is None:
-            self._pump = Pump(self._session, self._where, self._post, self._commands)
+            self._pump = Pump(self._session, self._where, self._post, self._commands, self._eyes)
             self._thread = threading.Thread(target=self._live, args=(self._pump,), name="inferd-line", daemon=True)
             _running.add(self)
             self._thread.start()

@@ -66,8 +66,14 @@ class Duplex(Stream[E], Generic[E]):
                 self._intake.say(piece)
 
     def _say(self, message: UplinkMessage, timeout_s: float) -> None:
+        """Send a message; all but a finish overtake what waits for room: a pause must not wait behind the text it pauses."""
         command = say(message)
         deadline_s = time.monotonic() + checked_timeout(timeout_s)
+        if self._uplink.granted and not isinstance(message, control.Finish):
+            self._intake.check_process()
+            self._uplink.check()
+            self._intake.say(command)
+            return
         with self._sending:
             self._drain()
             while not self._uplink.granted:

@@ -21,7 +21,7 @@ from inferd.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inferd.pump import Post
+    from inferd.pump import Eyes, Post
 
 CONNECT_TIMEOUT_S: Final = 5.0
 """A daemon that is activated by this very connection answers within a second; the rest is for a busy machine."""
@@ -40,6 +40,7 @@ class Line:
         connect_timeout_s: float,
         post: Post,
         bind: Callable[[], None] = lambda: None,
+        eyes: Eyes | None = None,
     ) -> None:
         self._app = _greeting(script_name() if app is None else app).app
         self._where = str(address.socket_path() if socket is None else address.check_length(Path(socket)))
@@ -47,6 +48,7 @@ class Line:
         self._post = post
         self._bind = bind
         """Called before each use: where there is an event loop, it says whether this is the right one."""
+        self._eyes = eyes
         self._connections: dict[int, Connection] = {}
         """pid → connection; an inherited one stays unused: its thread lives in the parent."""
         weakref.finalize(self, _shut_all, self._connections).atexit = False  # exit is the connection's own business
@@ -70,7 +72,7 @@ class Line:
         session = Session(
             _greeting(self._app), where=self._where, uid=os.getuid(), connect_timeout_s=self._connect_timeout_s
         )
-        return Connection(session, self._where, self._post)
+        return Connection(session, self._where, self._post, self._eyes)
 
 
 def script_name() -> str:

@@ -9,10 +9,11 @@ Whoever holds the line does all its work: obeys commands, polls, delivers. Nobod
 2. a thread with a command obeys and sends it itself, if nobody holds the line; else it rings
 3. the line's own thread tends it when somebody was left waiting, or when nobody came for `PARK_S`; it lets go again when
    everybody who waits has been served
-4. an event loop never waits in `take`, so that its line stays with the line's own thread
+4. an event loop never waits in `take`. Once the line is up it reads what comes by itself (`look`), and the line's own thread
+   only watches over the connection and the clock. Two threads for each token were a third of an app's part in it (measured)
 
-Why a thread for an asyncio client too: a ZeroMQ socket in an event loop costs 100 to 200 us more per hop, and its
-edge-triggered descriptor loses wake-ups unless every use of the socket is followed by another look.
+The descriptor by which an event loop sees messages is edge-triggered: it loses some unless every use of the socket is followed
+by another look, by whichever thread.
 
 An exception that breaks into a leader's work (an interrupt, a signal's handler) does no harm while it polls. Anywhere else
 it leaves things half done: the next who holds the line ends every call and makes it anew.
@@ -20,10 +21,11 @@ it leaves things half done: the next who holds the line ends every call and make
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from inferd.calls import Close
 from inferd.carrier import Carrier
@@ -35,12 +37,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inferd.calls import Command, Item, Mailbox
+    from inferd.carrier import Ready
     from inferd.letterbox import Letterbox
     from inferd.session import Session
 
     Post = Callable[[dict[Mailbox, list[Item]]], None]
     """Takes deliveries across to the app; called by whoever holds the line, must not block. May forget, item by item,
     what it has taken: what is left after an interrupt is posted again."""
+
+
+class Eyes(Protocol):
+    """An event loop that sees when there is something to read. Both from any thread; neither blocks."""
+
+    def watch(self, descriptor: int, look: Callable[[], None], /) -> bool:
+        """Have the loop call `look` whenever the descriptor is readable; False: the loop is closed."""
+
+    def forget(self, descriptor: int, /) -> None:
+        """Watch it no more and close it."""
+
 
 PARK_S: Final = 0.05
 """How long the line's own thread stays away from a line that nobody holds: an app that reads 20 tokens in a second and
@@ -54,11 +68,18 @@ class Pump:
     `commands`: what the app asks, in order; who appends to it calls `ring`, or `take`. Only `take`, `run` and `end` wait.
     """
 
-    def __init__(self, session: Session, where: str, post: Post, commands: deque[Command]) -> None:
+    def __init__(
+        self, session: Session, where: str, post: Post, commands: deque[Command], eyes: Eyes | None = None
+    ) -> None:
         self._session = session
         self._where = where
         self._post = post
         self._commands = commands
+        self._eyes = eyes
+        self._eye: int | None = None
+        """The descriptor that an event loop watches; None: the line's own thread reads, or who waits in `take`."""
+        self._wakes_s = NEVER_S
+        """When the line's own thread wakes by itself, beside such a loop."""
         self._bell = Doorbell()
         self._carrier = Carrier(where, session, self._bell)
         self._hold = threading.Lock()
@@ -105,6 +126,10 @@ class Pump:
                 self._waiting.pop(mailbox, None)
         return mailbox.take(0)
 
+    def look(self) -> None:
+        """Read what has come, in the event loop that saw it; if another thread is at it, that one reads."""
+        self._lead(self._catch_up)
+
     @property
     def led_here(self) -> bool:
         """Whether the calling thread leads: it was interrupted then, by a handler or a finalizer."""
@@ -113,6 +138,9 @@ class Pump:
     def run(self) -> None:
         """Be the line's own thread: return when the session has closed. Call `end` then, after a fault too."""
         while not self._session.closed:
+            if self._eye is not None:
+                self._stand_by()
+                continue
             if not self._tend():
                 self._await_leaving()
             while not (self._is_needed() or self._is_deserted()):
@@ -126,6 +154,7 @@ class Pump:
             try:
                 self._settle()
             finally:
+                self._shut_eye()
                 self._carrier.close()
                 self._bell.close()
 
@@ -151,7 +180,7 @@ class Pump:
                     self._hold.release()
                 finally:
                     if self._idle or self._waiting or self._commands or not self._whole or self._session.closed:
-                        self._calls.put(None)
+                        self._calls.put(None) if self._eye is None else self._bell.ring()
 
     def _pump_for(self, mailbox: Letterbox, until_s: float) -> None:
         if self._commands:
@@ -164,6 +193,11 @@ class Pump:
         self._bell.doze()
         ready = self._carrier.rest(0.0 if self._commands else min(until_s, self._session.next_s))
         self._bell.rise()
+        self._work(ready)
+        if self._eyes and self._eye is None and self._session.is_up:
+            self._open_eye(self._eyes)
+
+    def _work(self, ready: Ready) -> None:
         self._whole = False
         self._carrier.show(ready)
         if self._carrier.is_over:
@@ -175,6 +209,15 @@ class Pump:
         self._whole = False
         self._settle()
         self._whole = True
+        if self._eye is not None:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Do what the descriptor's sign stands for, which may be used up by now."""
+        while self._carrier.is_ready:
+            self._work(())
+        if self._session.next_s < self._wakes_s:
+            self._bell.ring()
 
     def _settle(self) -> None:
         """Obey commands, look at the clock, and hand over what follows from everything so far."""
@@ -200,8 +243,38 @@ class Pump:
         self._advance()
 
     def _connect_anew(self) -> None:
+        self._shut_eye()
         stale, self._carrier = self._carrier, Carrier(self._where, self._session, self._bell)
         stale.close()
+
+    # --- beside an event loop
+
+    def _open_eye(self, eyes: Eyes) -> None:
+        """Let the event loop read from now on: by a descriptor of its own, for the socket may be closed by any thread."""
+        eye = os.dup(self._carrier.eye)
+        if eyes.watch(eye, self.look):
+            self._eye = eye
+            self._catch_up()
+        else:
+            os.close(eye)
+
+    def _shut_eye(self) -> None:
+        eye, self._eye = self._eye, None
+        if self._eyes and eye is not None:
+            self._eyes.forget(eye)
+            self._bell.ring()
+
+    def _stand_by(self) -> None:
+        """Sleep while the loop reads, and do what it does not see: rings, deadlines, the end of the connection."""
+        self._wakes_s = NEVER_S  # before the moment is read: who makes it an earlier one rings
+        self._bell.doze()
+        self._wakes_s = 0.0 if self._is_needed() else self._session.next_s
+        ready = self._carrier.watch_over(self._wakes_s)
+        self._bell.rise()
+        with self._hold:
+            self._mend()
+            self._work(ready)
+            self._catch_up()
 
     # --- the line's own thread
 
@@ -212,11 +285,15 @@ class Pump:
         try:
             self._mend()
             self._delivered = False
-            while not (self._session.closed or (self._delivered and self._visits and not self._is_needed())):
+            while not (self._session.closed or self._eye is not None or self._is_done()):
                 self._turn(NEVER_S)
         finally:
             self._hold.release()
         return True
+
+    def _is_done(self) -> bool:
+        """Return whether everybody who waited has been served."""
+        return bool(self._delivered and self._visits and not self._is_needed())
 
     def _is_needed(self) -> bool:
         """Return whether there is something to do that nobody may be doing."""

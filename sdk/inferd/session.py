@@ -56,6 +56,11 @@ class Session:
         self._instance = ""
 
     @property
+    def is_up(self) -> bool:
+        """Whether the daemon has welcomed us on this connection."""
+        return self.phase is Phase.UP
+
+    @property
     def next_s(self) -> float:
         """When `tick` has something to do at the earliest."""
         return self._effects.next_s

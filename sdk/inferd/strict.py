@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from functools import partial
+from functools import cache, partial
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -26,8 +26,7 @@ from inferd.messages.bounds import Blob, Unread
 from inferd.messages.operations import BLOCKS, Block
 from inferd.values import WANTED, shown
 
-Hook = Callable[[Any, Any], Any]
-"""What cattrs calls: (value, type) → checked value."""
+Hook = flat.Structure
 
 Factory = Callable[[Any, MsgpackConverter], Hook]
 """(type, converter) → hook."""
@@ -121,12 +120,14 @@ def _block_hook(_: object, converter: MsgpackConverter) -> Hook:
 def _message_hook(kind: Any, converter: MsgpackConverter) -> Hook:  # noqa: ANN401 - a class
     """Give cattrs the annotations themselves: from text it would resolve them without their bounds."""
     hints = get_type_hints(kind, include_extras=True)
-    simple = flat.hook(kind, hints, unknown_refused=converter.forbid_extra_keys)
-    if simple:
-        return simple
-    for field in fields(kind):
-        field.type = hints[field.name]
-    return _only_if(Mapping, make_dict_structure_fn(kind, converter))
+
+    @cache
+    def whole() -> Hook:
+        for field in fields(kind):
+            field.type = hints[field.name]
+        return _only_if(Mapping, make_dict_structure_fn(kind, converter))
+
+    return flat.hook(kind, hints, whole)
 
 
 def _list_hook(wanted: Any, converter: MsgpackConverter) -> Hook:  # noqa: ANN401 - a type, of any kind

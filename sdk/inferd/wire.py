@@ -9,9 +9,8 @@ Layout of an event:   msgpack [type, request, seq, n_blobs, fields], packed once
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import msgpack
 
@@ -20,7 +19,7 @@ from inferd.fields import FieldError, RawBytes, field_error
 from inferd.messages import control, events, operations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from inferd.messages.control import Limits
 
@@ -68,9 +67,8 @@ EVENTS_TYPE = "events"
 """Header `type` of a message that carries events."""
 
 
-@dataclass(frozen=True, slots=True)
-class PackedEvent:
-    """An event encoded once: kept for replay, forwarded unopened. `seq` 0 for state events."""
+class PackedEvent(NamedTuple):
+    """An event encoded once: kept for replay, forwarded unopened. `seq` 0 for state events. A tuple, like `Arrival`."""
 
     request: int
     seq: int
@@ -80,12 +78,11 @@ class PackedEvent:
     @property
     def size_bytes(self) -> int:
         """What this event counts in a window of bytes."""
-        return len(self.packed) + sum(map(len, self.blobs))
+        return len(self.packed) + sum(map(len, self.blobs)) if self.blobs else len(self.packed)
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A decoded event with its place in the stream; `size_bytes` as in the window."""
+class Arrival(NamedTuple):
+    """A decoded event with its place in the stream; `size_bytes` as in the window. A tuple, because one is made for each."""
 
     request: int
     seq: int
@@ -165,8 +162,11 @@ class _Look(Protocol):
     def structure(self, value: Any, kind: type[T], /) -> T:  # noqa: ANN401 - whatever msgpack held
         """Return a message made of plain values; raises for anything that its class does not allow."""
 
-    def unstructure(self, message: Any, /) -> Any:  # noqa: ANN401 - plain values of any shape
-        """Return a message as plain values."""
+    def get_structure_hook(self, kind: type[T], /) -> Callable[[Any, Any], T]:
+        """Return what `structure` calls for a class."""
+
+    def get_unstructure_hook(self, kind: type, /) -> Callable[[Any], Any]:
+        """Return what makes plain values of a message of a class."""
 
 
 @cache
@@ -178,20 +178,30 @@ def _looks(asking: bool) -> tuple[_Look, _Look]:  # noqa: FBT001 - a key, for wh
     return quick, locating
 
 
+@cache
+def _quick(kind: Any, asking: bool) -> Callable[[Any, Any], Any]:  # noqa: ANN401, FBT001 - a class; as above
+    return _looks(asking)[0].get_structure_hook(kind)
+
+
 def _structure(value: object, kind: type[T], *, asking: bool) -> T:
-    quick, detailed = _looks(asking)
+    quick: Callable[[Any, Any], T] = _quick(kind, asking)  # type: ignore[arg-type] # mypy takes classes for unhashable
     try:
-        return quick.structure(value, kind)
+        return quick(value, kind)
     except Exception:  # noqa: BLE001 - whatever the quick look tripped over, the slow one names it
         try:
-            return detailed.structure(value, kind)
+            return _looks(asking)[1].structure(value, kind)
         except Exception as reason:  # noqa: BLE001 - cattrs raises groups of anything
             raise field_error(reason) from None
 
 
+@cache
+def _outward(kind: Any) -> Callable[[Any], Any]:  # noqa: ANN401 - a class
+    return _looks(False)[0].get_unstructure_hook(kind)
+
+
 def fields_of(message: object) -> Any:  # noqa: ANN401 - plain values of any shape
     """Return a message as plain values, defaults left out."""
-    return _looks(False)[0].unstructure(message)
+    return _outward(type(message))(message)  # type: ignore[arg-type] # as above
 
 
 def encode(message: object) -> list[bytes]:
@@ -280,10 +290,11 @@ def operation_of(request: control.Request) -> operations.Operation:
 
 def pack_event(request: int, seq: int, event: events.Event) -> PackedEvent:
     """Return an event encoded for the app."""
-    fields = fields_of(event)
-    body, blobs = pack(fields)
-    head = msgpack.packb([tag(type(event)), request, seq, len(blobs)])
-    return PackedEvent(request, seq, b"\x95" + head[1:] + body, blobs)
+    name, fields = tag(type(event)), fields_of(event)
+    packed, blobs = pack((name, request, seq, 0, fields))
+    if blobs:  # only now is their number known
+        packed, _ = pack((name, request, seq, len(blobs), fields))
+    return PackedEvent(request, seq, packed, blobs)
 
 
 def join_events(packed: Sequence[PackedEvent]) -> list[bytes]:

@@ -47,7 +47,7 @@ def lines(found: Health) -> list[str]:
     """Return the problems, broken things first, and a line for each part."""
     told = []
     for problem in found.problems:
-        told += [f"{'broken' if problem.broken else 'note'}: {problem.what}", f"  next: {problem.next}"]
+        told += [f"{'broken' if problem.broken else 'note'}: {problem.what}", f"next: {problem.next}"]
     return [
         *(told or ["nothing is wrong"]),
         f"keeper     {found.keeper}{', the daemon is stopping' if found.draining else ''}",

@@ -6,13 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 from gguf_draft import TEXT, UINT32, Draft, key, text, u32
 
 from inferd.errors import LoadFailed
+from inferd_actors.headers import reader
 from inferd_actors.headers.reader import read_header
 from inferd_actors.headers.reading import answer
 from inferd_daemon.catalogue import curated
@@ -167,3 +170,18 @@ def test_a_part_in_the_place_of_another_is_refused(tmp_path: Path) -> None:
 def test_a_long_text_is_not_kept(tmp_path: Path) -> None:
     file = replace(SOUND, keys=(*SOUND.keys, key("general.name", TEXT, text("n" * 10_000)))).file
     assert read_header(written(tmp_path / "m.gguf", file)).name == "n" * 256
+
+
+def test_a_read_that_hangs_ends_when_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = tmp_path / "hanging"
+    hanging.write_text("#!/bin/sh\nexec sleep 3600\n")
+    hanging.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(hanging))
+    monkeypatch.setattr(reader, "READ_S", 3_600.0)
+    stop = Event()
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(read_header, written(tmp_path / "m.gguf"), stop)
+        stop.set()
+        with pytest.raises(LoadFailed, match="stopped") as failed:
+            reading.result(60.0)
+    assert failed.value.details["cause"] == "engine"

@@ -24,11 +24,12 @@ from http_side import HOST, asking
 from measure import Goal, Row, ratio_row, single_row
 from ours import Room, app, model_file
 from questions import Question
-from servers import free_port
+from servers import LOG_TAIL_CHARS, free_port
 from service import STARTER, models_dir
 from suite import ROOT
 from traffic import Ear, Heard
 
+from inferd import InferenceError
 from inferd_actors.engines.llama_cpp.options import Options
 
 ROOM: Final = Room(context_tokens=4_096, slots=Options().slots, cache_tokens=8_192)
@@ -118,7 +119,10 @@ def _cold(daemon: DaemonProcess) -> Side:
 
 def _ask(daemon: DaemonProcess, number: int) -> First:
     """Ask for the model, then have it leave; what follows does not begin before it is gone."""
-    heard = asyncio.run(_heard(daemon, number))
+    try:
+        heard = asyncio.run(_heard(daemon, number))
+    except InferenceError as failed:
+        raise RuntimeError(daemon.log[-LOG_TAIL_CHARS:]) from failed  # it goes with the daemon's folder
     phases = daemon.model(STARTER).load_phases
     with daemon.client("bench") as client:
         client.models.unload(STARTER)

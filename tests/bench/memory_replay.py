@@ -19,6 +19,7 @@ from memory_world import MemoryWorld
 from inferd_daemon import ledger as lg
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ledger.accounts import Accounts
+from inferd_daemon.ledger.leaving import Leaving
 
 GB: Final = 10**9
 BUDGET_BYTES: Final = 12 * GB
@@ -29,6 +30,8 @@ DEADLINE_S: Final = 30.0
 BUSY_COST: Final = 1e6
 """Seconds: only idle models are what policies differ in."""
 FEWER: Final = Goal(0.999)
+TERMS: Final = {lg.RAM: lg.Terms(BUDGET_BYTES)}
+FOR_EVER: Final = lg.KeepAlive(lg.NEVER_S)
 
 Cost = Callable[[Accounts, lg.Holding, float], float]
 
@@ -68,10 +71,40 @@ def belady(trace: Trace) -> Cost:
     return cost
 
 
+class Priced(Leaving):
+    """Models leave by another cost than the expected one."""
+
+    def __init__(self, accounts: Accounts, cost: Cost) -> None:
+        super().__init__(accounts, FOR_EVER)
+        self._priced = cost
+
+    def cost_s(self, holding: lg.Holding, now_s: float) -> float:
+        """Return the other cost."""
+        return self._priced(self._accounts, holding, now_s)
+
+
+class Compared(lg.Ledger):
+    """The ledger with another cost of leaving."""
+
+    def __init__(self, cost: Cost) -> None:
+        super().__init__(TERMS, FOR_EVER)
+        self._leaving = Priced(self.accounts, cost)
+
+
+def ledger_of(trace: Trace, policy: str) -> lg.Ledger:
+    """Return a ledger that decides by `ours`, `lru` or `belady`."""
+    match policy:
+        case "ours":
+            return lg.Ledger(TERMS, FOR_EVER)
+        case "lru":
+            return Compared(least_recently_used)
+        case _:
+            return Compared(belady(trace))
+
+
 def served(trace: Trace, policy: str) -> Served:
     """Return what came of a trace under `ours`, `lru` or `belady`."""
-    costs: dict[str, Cost | None] = {"ours": None, "lru": least_recently_used, "belady": belady(trace)}
-    ledger = lg.Ledger({lg.RAM: lg.Terms(BUDGET_BYTES)}, lg.KeepAlive(lg.NEVER_S), cost=costs[policy])
+    ledger = ledger_of(trace, policy)
     world = MemoryWorld(KINDS, ledger, ROOM)
     for one in trace:
         world.until(one.at_s)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import deque
 from collections.abc import Iterator
 
 import pytest
@@ -393,3 +395,41 @@ def test_a_model_that_a_hold_keeps_is_neither_removed_nor_taken_off_the_list(hom
     home.wait_until(lambda: any(one.name == STARTER for one in home.processes.values()))
     refused(end_of(home, Remove(STARTER)), "resource_blocked", "held by app")
     assert not held.ends
+
+
+def test_a_model_that_is_being_fetched_leaves_the_list_without_its_download_being_waited_for(home: House) -> None:
+    schema = ModelSchema(MINE, engine="llama_cpp", url="https://models.test/m.gguf")
+    assert isinstance(end_of(home, Register(schema)), Registered)
+    pull = home.ask(Pull(MINE))
+    home.wait_until(lambda: home.fleet.lifecycle.view(ModelId.parse(MINE), home.clock[0]).state is State.PULLING)
+    assert end_of(home, Unregister(MINE)) == Unregistered(MINE, restored=False)
+    home.wait_until(lambda: bool(pull.ends))
+    refused(pull.end, "pull_failed", "stopped")
+
+
+def test_files_of_an_edited_list_are_looked_for_beside_the_loop_and_arrivals_wait(home: House) -> None:
+    """A disk may sleep: whoever is served meanwhile must not feel it, and nobody may be refused for what is not known yet."""
+    running = home.ask(SAY, model=MODELS[0])
+    home.settle()
+    process = home.load(MODELS[0])
+    home.store.looks.clear()
+    home.store.stored.add(MINE)
+    edit(home, {MINE: {"engine": "echo"}})
+    home.wires()
+    asked = home.ask(SAY, model=MINE)
+    home.runner.run(hearing(home))
+    assert not asked.events, "it was heard before it was known whether its file is here"
+    home.finish(process, next(iter(process.streams)))
+    home.runner.run(hearing(home))
+    home.wires()
+    assert isinstance(running.end, Finished)
+    home.store.looks.set()
+    home.wait_until(lambda: any(one.name == MINE for one in home.processes.values()))
+    assert not asked.ends
+
+
+async def hearing(home: House) -> None:
+    """Have the loop hear what there is, and wait for nothing else."""
+    batch, home.facts = tuple(home.facts), deque()
+    home.supervisor.hear(batch)
+    await asyncio.sleep(0)

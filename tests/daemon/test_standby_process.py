@@ -13,6 +13,7 @@ from inferd_actors import messages as actors
 from inferd_actors.engines import missing
 from inferd_daemon.catalogue import STANDBY
 from inferd_daemon.ledger import PROCESS_BYTES, Room
+from inferd_daemon.pulse import LONGEST_QUIET_S
 from inferd_daemon.standby import FIRST_PAUSE_S, QUIET_S
 
 pytestmark = pytest.mark.skipif(bool(missing("llama_cpp")), reason="nothing to import, so nothing stands by")
@@ -62,6 +63,37 @@ def test_a_load_takes_the_process_that_stands_by_and_the_keeper_knows(home: Hous
     home.finish(process, next(iter(process.streams)))
     home.settle()
     assert isinstance(asked.end, Finished)
+
+
+def test_one_that_has_stood_by_for_long_is_not_taken_for_hung(home: House) -> None:
+    process = stands_by(home)
+    home.wait(10 * LONGEST_QUIET_S)
+    asked = home.ask(model=FILED)
+    home.wait_until(lambda: process.loading)
+    home.loaded(process)
+    home.settle()
+    home.wait(1.0)
+    assert process.life in home.processes
+    home.finish(process, next(iter(process.streams)))
+    home.settle()
+    assert isinstance(asked.end, Finished)
+
+
+def test_a_load_that_took_long_is_not_taken_for_hung_either(home: House) -> None:
+    asked = home.ask()
+    home.settle()
+    process = home.process()
+    home.greet(process)
+    home.settle()
+    for _ in range(4):
+        home.wait(LONGEST_QUIET_S / 2)
+        home.tell(process, actors.LoadProgress(0.5, "reading weights"))
+        home.settle()
+    home.loaded(process)
+    home.settle()
+    home.wait(1.0)
+    assert process.life in home.processes
+    assert asked.ends == []
 
 
 def test_its_header_is_known_before_the_load(home: House) -> None:

@@ -61,14 +61,6 @@ def test_the_end_of_a_chain_is_proposed_and_a_circle_is_none() -> None:
     assert upgrades(BASE.with_rows({OLD: {"replaced_by": "me/nowhere:x"}}).schemas, ids(OLD), 8 * GB) == ()
 
 
-def test_the_same_model_under_another_id_is_recognised_by_family_and_size() -> None:
-    twin = {"engine": "llama_cpp", "file": "/twin", "family": "old", "parameters": 1_100_000_000}
-    (one,) = upgrades(BASE.with_rows({"ollama/old:1b": twin}).schemas, ids("ollama/old:1b"), 8 * GB)
-    assert (one.from_model, one.to_model) == ("ollama/old:1b", NEW)
-    other_size = {**twin, "parameters": 3_000_000_000}
-    assert upgrades(BASE.with_rows({"ollama/old:1b": other_size}).schemas, ids("ollama/old:1b"), 8 * GB) == ()
-
-
 @given(st.sets(st.sampled_from([schema.id for schema in curated().schemas])), st.integers(0, 100 * GB))
 def test_no_upgrade_leads_to_what_is_there_or_is_itself_outdated(installed: set[ModelId], memory_bytes: int) -> None:
     known = {str(schema.id): schema for schema in curated().schemas}

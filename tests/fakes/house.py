@@ -98,12 +98,15 @@ class FakeStore:
     def __init__(self) -> None:
         self.stored = {*MODELS, FILED}
         self.goes_on = Event()
+        self.looks = Event()
+        self.looks.set()
         self.broken: Exception | None = None
         self.twins: dict[str, tuple[str, ...]] = {}
         """Model → others that have the very same file."""
 
     def has(self, schema: Schema) -> bool:
-        """Tell whether a model is stored."""
+        """Tell whether a model is stored. Blocks while a test says so."""
+        self.looks.wait()
         return str(schema.id) in self.stored
 
     def path(self, schema: Schema) -> Path | None:
@@ -338,6 +341,8 @@ class House:
             discover=lambda: Discovered((), ()),
             ceiling_bytes=supervisor.steward.ceiling_bytes,
             check_free=self.custodian.check_free,
+            cancel_pull=supervisor.pulls.cancel,
+            on_seen=supervisor.seen,
         )
         for schema in self.catalogue.schemas:
             self.fleet.step(FilesChanged(schema.id, self.store.has(schema)), time.monotonic())

@@ -73,6 +73,19 @@ class ListeningSink:
         self.wait(lambda: bool(self._windows[stream]) and self._windows[stream][-1][0] >= at_least)
         return self._windows[stream][-1]
 
+    def room(self, stream: StreamId, seq: int, size_bytes: int) -> bool:
+        """Return True once the uplink takes a piece of that number and size; False: the stream has ended before."""
+
+        def allowed() -> bool:
+            limits = self._windows[stream][-1] if self._windows[stream] else (0, 0)
+            return limits[0] >= seq and limits[1] >= size_bytes
+
+        self.wait(lambda: allowed() or self._has_ended(stream))
+        return allowed() and not self._has_ended(stream)
+
+    def _has_ended(self, stream: StreamId) -> bool:
+        return bool(self._events[stream]) and isinstance(self._events[stream][-1], TERMINALS)
+
     def deltas(self, stream: StreamId, at_least: int) -> list[str]:
         """Return the texts so far, waiting until there are that many."""
         self.wait(lambda: len(self._texts(stream)) >= at_least)

@@ -336,7 +336,9 @@ def test_sound_goes_up_inside_the_granted_window_and_comes_back(run: Run, tmp_pa
             await client.ping()
             assert daemon.heard_no(control.Feed)
             with pytest.raises(inferd.DeadlineExceeded, match="took nothing more"):
-                await loop.pause(timeout_s=0.05)  # one sender at a time: the other waits for room
+                await loop.send(b"\0\0", timeout_s=0.05)  # one sender at a time: the other waits for room
+            await loop.pause()  # control overtakes it
+            await asyncio.to_thread(daemon.next, control.Pause)
             daemon.tell(request.id, events.Granted(9, 99_999))
             second = await asyncio.to_thread(daemon.next, control.Feed)
             await sending

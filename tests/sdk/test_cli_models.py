@@ -235,9 +235,9 @@ def test_health_shows_problems_first_each_with_its_next_step_and_fails_if_someth
     assert result.exit_code == 1
     assert result.stdout.splitlines()[:4] == [
         "broken: me/a:x failed: cut off",
-        "  next: inferd pull me/a:x",
+        "next: inferd pull me/a:x",
         "note: no model is called b",
-        "  next: correct it",
+        "next: correct it",
     ]
     assert "none: this version serves no remote models" in result.stdout
     assert "1.00 GB held of 4.00 GB, 5.00 GB available on the machine" in result.stdout
@@ -260,7 +260,6 @@ def test_warm_shows_one_line_per_name_and_fails_if_one_is_not_ready() -> None:
     client = ScriptedClient(models=ScriptedModels(warmed=warmed))
     result = invoke(client, "warm", "a", "b")
     assert (result.exit_code, result.stdout) == (1, "me/a:x is ready after 2.0 s\nb: no model is called b\n")
-    assert "waiting for memory" in result.stderr
     told = invoke(client, "warm", "--json", "a")
     assert (told.exit_code, json.loads(told.stdout)["results"][0]["ready"]) == (0, True)
 

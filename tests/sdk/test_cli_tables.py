@@ -32,10 +32,10 @@ BUSY = replace(ECHO, busy=3, memory_bytes=23_456_000, idle_s=5.0)
 ALIVE = replace(REPORT, models=(SMOL, LOADING, FAILED, BUSY))
 
 PS = """\
-MODEL                                     STATE             MEM  SLOTS  QUEUE   PID  LIFE  IDLE
-huggingfacetb/smollm2-135m-instruct:q4_1  loading 43 %        -      -      3  7010     1     -
-inferd/echo:broken                        backoff 20 s        -      -      0     -     2     -
-inferd/echo:default                       ready         23.5 MB    3/4      0  7001     2     -
+MODEL                                     STATE             MEM  SLOTS  QUEUE   PID  LIFE  IDLE  KEPT
+huggingfacetb/smollm2-135m-instruct:q4_1  loading 43 %        -      -      3  7010     1     -  -
+inferd/echo:broken                        backoff 20 s        -      -      0     -     2     -  -
+inferd/echo:default                       ready         23.5 MB    3/4      0  7001     2     -  -
 
 MODEL               REASON
 inferd/echo:broken  it died with signal 9[J
@@ -44,9 +44,9 @@ APP     UID   PID  INFLIGHT
 notes  1000  6001         1
 """
 LIST = """\
-ID                                        STATE      SIZE  CONTEXT  STORED  AVAILABLE  CAPABILITIES
-huggingfacetb/smollm2-135m-instruct:q4_1  absent  98.4 MB     8192  no      yes        generate
-inferd/echo:default                       ready         -        -  yes     yes        -
+ID                                        STATE      SIZE  CONTEXT  STORED  AVAILABLE  KEPT  CAPABILITIES
+huggingfacetb/smollm2-135m-instruct:q4_1  absent  98.4 MB     8192  no      yes        -     generate
+inferd/echo:default                       ready         -        -  yes     yes        -     -
 """
 STATUS = """\
 daemon       running, version 0.1.0, pid 4242

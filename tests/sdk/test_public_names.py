@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import inferd
+import inferd.voice
 from inferd import errors
 from inferd.messages import speech
 
@@ -111,6 +112,29 @@ def test_the_face_is_exactly_this() -> None:
     assert list(inferd.__all__) == sorted(inferd.__all__)
 
 
+VOICE = {
+    "the session": {"ReplySource", "Session", "Settings", "State", "Turn", "VoiceEvent"},
+    "of the user": {"FinalTranscript", "PartialTranscript", "UserStartedSpeaking", "UserStoppedSpeaking"},
+    "of the answer": {
+        "AgentPaused",
+        "AgentResumed",
+        "AgentStartedSpeaking",
+        "AgentStoppedSpeaking",
+        "Failed",
+        "Interrupted",
+        "ReplyDelta",
+        "Thinking",
+        "TurnEnded",
+    },
+}
+
+
+def test_the_face_of_the_voice_session_is_exactly_this() -> None:
+    assert set(inferd.voice.__all__) == set().union(*VOICE.values())
+    assert list(inferd.voice.__all__) == sorted(inferd.voice.__all__)
+    assert all(getattr(inferd.voice, name) is not None for name in inferd.voice.__all__)
+
+
 def test_every_name_is_there_and_unknown_ones_are_not() -> None:
     for name in inferd.__all__:
         assert getattr(inferd, name) is not None
@@ -123,7 +147,8 @@ def test_the_asyncio_client_has_the_blocking_clients_names() -> None:
 
     assert face(inferd.AsyncClient) == face(inferd.Client) - {"close"} | {"aclose"}
     assert face(inferd.AsyncStream) == face(inferd.Stream) - {"close"} | {"aclose"}
-    for kind in ("ReplyStream", "Loopback", "Hold", "Transcription", "TranscriptStream", "Synthesis", "SpeechStream"):
+    assert face(inferd.AsyncHold) == face(inferd.Hold)
+    for kind in ("ReplyStream", "Loopback", "Transcription", "TranscriptStream", "Synthesis", "SpeechStream"):
         assert face(getattr(inferd, f"Async{kind}")) == face(getattr(inferd, kind)) - {"close"} | {"aclose"}
     for name in face(inferd.Client) - {"close"}:
         blocking, awaited = (inspect.signature(getattr(kind, name)) for kind in (inferd.Client, inferd.AsyncClient))

@@ -18,9 +18,10 @@ from inferd import Client
 from inferd_actors import engines
 from inferd_daemon.keeper_files import Place
 
-pytestmark = pytest.mark.skipif(
-    bool(engines.missing("llama_cpp")), reason="llama-cpp-python or jinja2 is not installed"
-)
+pytestmark = [
+    pytest.mark.skipif(bool(engines.missing("llama_cpp")), reason="llama-cpp-python or jinja2 is not installed"),
+    pytest.mark.timeout(400),
+]
 
 ONE, TWO = "tiny/one:a", "tiny/two:a"
 COMES_S = 100.0

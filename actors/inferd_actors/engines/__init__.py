@@ -1,6 +1,6 @@
 """Which engines there are, and how each is made without importing its library: `Engine.load` does that, or `prepare` before.
 
-Covers: name → room, and whether what a room needs is installed. Rooms: `echo`, `llama_cpp`. What several rooms share:
+Covers: name → room, and whether what a room needs is installed. What several rooms share:
 `desk` (orders and the loop's thread), `abilities` (what of a request is refused), `options`, `text`.
 """
 
@@ -34,6 +34,8 @@ ROOMS: Final[Mapping[str, Room]] = MappingProxyType(
     {
         "echo": Room("inferd_actors.engines.echo"),
         "llama_cpp": Room("inferd_actors.engines.llama_cpp", ("llama_cpp", "jinja2"), "llama"),
+        "faster_whisper": Room("inferd_actors.engines.faster_whisper", ("faster_whisper", "av", "numpy"), "speech"),
+        "piper": Room("inferd_actors.engines.piper", ("piper", "onnxruntime", "sentencex", "numpy"), "speech"),
     }
 )
 

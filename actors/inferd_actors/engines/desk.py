@@ -69,7 +69,16 @@ class Drop:
     reason: CancelReason
 
 
-Order = Begin | Take | TakeNoMore | Flow | Hold | Drop
+@dataclass(frozen=True, slots=True)
+class Hear:
+    """A listener has heard so much of an epoch."""
+
+    stream: StreamId
+    epoch: int
+    played_ms: int
+
+
+Order = Begin | Take | TakeNoMore | Flow | Hold | Drop | Hear
 
 
 class Desk:
@@ -146,7 +155,7 @@ class Desk:
         self._put(Hold(stream, held=False))
 
     def played(self, stream: StreamId, epoch: int, played_ms: int) -> None:
-        """Do nothing: no engine here makes sound that a listener could interrupt."""
+        """Do nothing; an engine that speaks puts `Hear`."""
 
     def cancel(self, stream: StreamId, reason: CancelReason) -> None:
         """End the stream."""

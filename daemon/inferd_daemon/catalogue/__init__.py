@@ -8,10 +8,12 @@ See also: `store` (the files), `registry` (rows that come and go).
 """
 
 from inferd_daemon.catalogue.composed import (
+    ConvertedSource,
     Downloaded,
     FilesSource,
     InPlace,
     JoinedSource,
+    Made,
     NamedFile,
     OneFile,
     Owned,
@@ -41,6 +43,7 @@ __all__ = [
     "BuiltinSource",
     "Capability",
     "Catalogue",
+    "ConvertedSource",
     "Downloaded",
     "Engine",
     "FileSource",
@@ -49,6 +52,7 @@ __all__ = [
     "InPlace",
     "JoinedSource",
     "LmStudioSource",
+    "Made",
     "ModelId",
     "Models",
     "NamedFile",

@@ -5,8 +5,9 @@ Covers: names of files, joining pieces. Does not cover fetching or putting toget
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from inferd_daemon.catalogue.sources import (
     PART,
@@ -20,6 +21,7 @@ from inferd_daemon.catalogue.sources import (
     UrlSource,
     check,
     check_sha256,
+    check_size,
 )
 
 MAX_FILES: Final = 64
@@ -27,6 +29,18 @@ MAX_FILES: Final = 64
 
 MAX_PARTS: Final = 16
 """Of one file: package indexes take files of 100 MB and more, and nobody publishes gigabytes there."""
+
+
+Downloaded = PackageSource | HubSource | UrlSource
+"""Files that are fetched from elsewhere."""
+
+Recipe = Literal["bert_gguf"]
+"""What can be converted: a BERT encoder in safetensors to GGUF."""
+
+INPUTS: Final[Mapping[Recipe, tuple[str, ...]]] = {
+    "bert_gguf": ("config.json", "tokenizer.json", "model.safetensors"),
+}
+"""What each recipe reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +61,57 @@ class JoinedSource:
         """Of the whole."""
         return sum(part.size_bytes for part in self.parts)
 
+    @property
+    def pieces(self) -> tuple[PackageSource, ...]:
+        """What it is made of."""
+        return self.parts
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A file that another one is made of, and what the recipe calls it."""
+
+    name: str
+    package: PackageSource
+
+    def __post_init__(self) -> None:
+        check(
+            "name", self.name, PART, "a file's name of A-Z a-z 0-9 . _ -, without a folder and not starting with a dot"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedSource:
+    """One file that is made here of files in another format."""
+
+    recipe: Recipe
+    inputs: tuple[Input, ...]
+    size_bytes: int
+    """Of the result."""
+    sha256: str
+    """Of the result: the same inputs give the same bytes."""
+
+    def __post_init__(self) -> None:
+        check_sha256("sha256", self.sha256)
+        check_size("size_bytes", self.size_bytes)
+        names = sorted(one.name for one in self.inputs)
+        if names != sorted(INPUTS[self.recipe]):
+            raise ValueError(
+                f"inputs: {self.recipe} reads {', '.join(INPUTS[self.recipe])}, got {', '.join(names)[:200]}"
+            )
+
+    @property
+    def pieces(self) -> tuple[PackageSource, ...]:
+        """What it is made of."""
+        return tuple(one.package for one in self.inputs)
+
 
 @dataclass(frozen=True, slots=True)
 class NamedFile:
     """One of a model's files, and what its engine calls it."""
 
     name: str
-    source: PackageSource | HubSource | UrlSource | FileSource | JoinedSource
+    source: Downloaded | FileSource | JoinedSource
 
     def __post_init__(self) -> None:
         check(
@@ -77,14 +135,14 @@ class FilesSource:
             seen.add(one.name.lower())
 
 
-Downloaded = PackageSource | HubSource | UrlSource
-"""Files that are fetched from elsewhere."""
 InPlace = FileSource | OllamaSource | LmStudioSource
 """Files of the user or of another program: read where they are, never copied and never deleted."""
-Owned = Downloaded | JoinedSource
+Made = JoinedSource | ConvertedSource
+"""Files that are put together here, of others that go when that is done."""
+Owned = Downloaded | Made
 """Files that inferd fetched or made itself, and may delete."""
 OneFile = Owned | InPlace
-Source = Downloaded | InPlace | FilesSource | RemoteSource | BuiltinSource
+Source = Downloaded | InPlace | ConvertedSource | FilesSource | RemoteSource | BuiltinSource
 
 
 def files_of(source: Source) -> tuple[OneFile, ...]:

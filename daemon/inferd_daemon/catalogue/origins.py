@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from inferd_daemon.catalogue.composed import FilesSource, NamedFile, Owned, Source
+from inferd_daemon.catalogue.composed import Downloaded, FilesSource, JoinedSource, NamedFile, Source
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.catalogue.places import invalid, place
 from inferd_daemon.catalogue.schema import Engine, Schema
@@ -25,7 +25,7 @@ from inferd_daemon.catalogue.sources import (
 if TYPE_CHECKING:
     from inferd_daemon.catalogue.rows import FileRow, Row
 
-KINDS: Final = ("file", "package", "hub", "url", "ollama", "lmstudio", "files", "remote")
+KINDS: Final = ("file", "package", "hub", "url", "ollama", "lmstudio", "converted", "files", "remote")
 """Keys of a row of which one at most may be there."""
 WITH_DIGEST: Final = frozenset({"file", "url", "lmstudio"})
 """Those that `sha256` belongs to."""
@@ -84,7 +84,7 @@ def _said(model: ModelId, row: Row, kind: str) -> Source | None:
             case "files":
                 return FilesSource(tuple(_named(model, one, at) for at, one in enumerate(row.files or ())))
             case _:
-                return row.package or row.hub or row.remote
+                return row.package or row.hub or row.converted or row.remote
     except ValueError as wrong:
         raise invalid(place(model, kind), str(wrong)) from None
 
@@ -104,7 +104,7 @@ def _named(model: ModelId, row: FileRow, at: int) -> NamedFile:
         raise invalid(place(model, within + "name"), str(wrong)) from None
 
 
-def _source_of_file(row: FileRow, kind: str) -> Owned | FileSource:
+def _source_of_file(row: FileRow, kind: str) -> Downloaded | JoinedSource | FileSource:
     match kind:
         case "url":
             return UrlSource(row.url or "", sha256=row.sha256)

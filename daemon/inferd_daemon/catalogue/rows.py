@@ -15,7 +15,7 @@ from inferd.fields import field_error
 from inferd.messages.bounds import Length, Name, Positive, ShortText
 from inferd.messages.schemas import Performance, TokenCost
 from inferd.strict import make_strict
-from inferd_daemon.catalogue.composed import MAX_FILES, JoinedSource
+from inferd_daemon.catalogue.composed import MAX_FILES, ConvertedSource, JoinedSource
 from inferd_daemon.catalogue.names import STANDBY, VOCAB, ModelId, shown
 from inferd_daemon.catalogue.origins import KINDS, source_of
 from inferd_daemon.catalogue.places import invalid, place
@@ -64,6 +64,7 @@ class Row:
     url: Annotated[str, Length(1, 2048)] | None = None
     ollama: ShortText | None = None
     lmstudio: ShortText | None = None
+    converted: ConvertedSource | None = None
     files: Annotated[tuple[FileRow, ...], Length(1, MAX_FILES)] | None = None
     """In place of the keys above, for a model in several files."""
     remote: RemoteSource | None = None

@@ -47,7 +47,8 @@ def _check_member(field: str, value: str) -> None:
         raise ValueError(f"{field}: expected a path without . and .. in it, got {value[:80]!a}")
 
 
-def _check_size(field: str, value: int | None) -> None:
+def check_size(field: str, value: int | None) -> None:
+    """Raise ValueError unless this is a size in bytes, or None."""
     if value is not None and value <= 0:
         raise ValueError(f"{field}: expected a positive number of bytes, got {value}")
 
@@ -85,8 +86,8 @@ class PackageSource:
         check("version", self.version, _VERSION, "an exact version")
         check_sha256("wheel_sha256", self.wheel_sha256)
         check_sha256("sha256", self.sha256)
-        _check_size("wheel_bytes", self.wheel_bytes)
-        _check_size("size_bytes", self.size_bytes)
+        check_size("wheel_bytes", self.wheel_bytes)
+        check_size("size_bytes", self.size_bytes)
         _check_member("member", self.member)
 
     @property
@@ -110,7 +111,7 @@ class HubSource:
         check("revision", self.revision, _REVISION, "a branch, a tag or a commit")
         _check_member("file", self.file)
         check_sha256("sha256", self.sha256)
-        _check_size("size_bytes", self.size_bytes)
+        check_size("size_bytes", self.size_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class UrlSource:
     def __post_init__(self) -> None:
         _check_url("url", self.url)
         check_sha256("sha256", self.sha256)
-        _check_size("size_bytes", self.size_bytes)
+        check_size("size_bytes", self.size_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,17 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, assert_never
 
-from inferd.messages.schemas import Endpoint, HubFile, JoinedFile, ModelFile, ModelSchema, PackageFile
-from inferd_daemon.catalogue.composed import FilesSource, JoinedSource, NamedFile, Source
+from inferd.messages.schemas import (
+    ConvertedFile,
+    Endpoint,
+    HubFile,
+    InputFile,
+    JoinedFile,
+    ModelSchema,
+    PackageFile,
+    SchemaFile,
+)
+from inferd_daemon.catalogue.composed import ConvertedSource, FilesSource, JoinedSource, NamedFile, Source
 from inferd_daemon.catalogue.sources import (
     BuiltinSource,
     FileSource,
@@ -75,6 +84,9 @@ def _with_source(shown: ModelSchema, source: Source) -> ModelSchema:  # noqa: PL
             return replace(shown, ollama=name)
         case LmStudioSource(file, sha256):
             return replace(shown, lmstudio=file, sha256=sha256)
+        case ConvertedSource(recipe, inputs, size_bytes, digest):
+            made_of = tuple(InputFile(one.name, PackageFile(**asdict(one.package))) for one in inputs)
+            return replace(shown, converted=ConvertedFile(recipe, made_of, size_bytes, digest))
         case FilesSource(files):
             return replace(shown, files=tuple(map(_file, files)))
         case BuiltinSource():
@@ -83,17 +95,17 @@ def _with_source(shown: ModelSchema, source: Source) -> ModelSchema:  # noqa: PL
             assert_never(source)
 
 
-def _file(one: NamedFile) -> ModelFile:
+def _file(one: NamedFile) -> SchemaFile:
     match one.source:
         case FileSource(path, sha256):
-            return ModelFile(one.name, file=path, sha256=sha256)
+            return SchemaFile(one.name, file=path, sha256=sha256)
         case PackageSource():
-            return ModelFile(one.name, package=PackageFile(**asdict(one.source)))
+            return SchemaFile(one.name, package=PackageFile(**asdict(one.source)))
         case HubSource():
-            return ModelFile(one.name, hub=HubFile(**asdict(one.source)))
+            return SchemaFile(one.name, hub=HubFile(**asdict(one.source)))
         case UrlSource(url, _, sha256):
-            return ModelFile(one.name, url=url, sha256=sha256)
+            return SchemaFile(one.name, url=url, sha256=sha256)
         case JoinedSource(parts, digest):
-            return ModelFile(one.name, joined=JoinedFile(tuple(PackageFile(**asdict(part)) for part in parts), digest))
+            return SchemaFile(one.name, joined=JoinedFile(tuple(PackageFile(**asdict(part)) for part in parts), digest))
         case _:
             assert_never(one.source)

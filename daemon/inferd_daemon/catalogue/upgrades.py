@@ -13,9 +13,6 @@ from inferd.messages.schemas import Upgrade
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.catalogue.schema import Schema
 
-SAME_SIZE: Final = 0.15
-"""Two rows of one family are the same model when their numbers of weights differ by no more: makers round (7.6B, 8B)."""
-
 ROOM: Final = 1.1
 """Memory for a model by its weights: a tenth more for its context and buffers, as the smallest ones need."""
 
@@ -54,25 +51,12 @@ def expected_bytes(schema: Schema) -> int:
 def _upgrade(
     old: Schema, known: Mapping[ModelId, Schema], installed: frozenset[ModelId], memory_bytes: int
 ) -> Upgrade | None:
-    saying = old if old.replaced_by else _twin(old, known.values())
-    new = _last(saying, known) if saying else None
-    if saying is None or new is None or new.id in installed or new.id == old.id:
+    new = _last(old, known)
+    if new is None or new.id in installed or new.id == old.id:
         return None
     size_bytes = expected_bytes(new)
     fits = size_bytes * ROOM <= memory_bytes if size_bytes and memory_bytes else None
-    return Upgrade(str(old.id), str(new.id), saying.replaced_reason, size_bytes, fits)
-
-
-def _twin(old: Schema, others: Iterable[Schema]) -> Schema | None:
-    """Return a row that says by what the same model, under another id, is replaced: an adopted file has no such row."""
-    if not old.family or not old.parameters:
-        return None
-    saying = (one for one in others if one.replaced_by and one.family.lower() == old.family.lower())
-    return next((one for one in saying if _is_as_large(one, old.parameters)), None)
-
-
-def _is_as_large(one: Schema, parameters: int) -> bool:
-    return one.parameters is not None and abs(one.parameters - parameters) <= SAME_SIZE * one.parameters
+    return Upgrade(str(old.id), str(new.id), old.replaced_reason, size_bytes, fits)
 
 
 def _last(old: Schema, known: Mapping[ModelId, Schema]) -> Schema | None:

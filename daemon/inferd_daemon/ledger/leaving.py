@@ -6,7 +6,7 @@ candidates for a load. Does not cover choosing among candidates (`victims`) nor 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,9 +32,6 @@ EACH_LOAD_S: Final = 30.0
 many loads of small models would be made to save one of a large one; on the traces of `make bench-memory` 10 s is too little to
 make fewer loads than LRU in each, and with more than a minute a slow load would hardly count more than a fast one."""
 
-Cost = Callable[[Accounts, Holding, float], float]
-"""`cost(accounts, holding, now_s)`: seconds to be expected of this model's leaving."""
-
 
 @dataclass(frozen=True, slots=True)
 class Farewell:
@@ -59,11 +56,9 @@ class KeepAlive:
 class Leaving:
     """Reads the accounts and remembers when models were used; changes nothing."""
 
-    def __init__(self, accounts: Accounts, keep: KeepAlive, cost: Cost | None) -> None:
-        """`cost`: what a model's leaving costs; None: its chance of use soon times what a load of it costs."""
+    def __init__(self, accounts: Accounts, keep: KeepAlive) -> None:
         self._accounts = accounts
         self._keep = keep
-        self._cost = cost or self._expected_s
         self._habits: dict[ModelId, Habit] = {}
 
     def used(self, model: ModelId, now_s: float) -> None:
@@ -140,9 +135,10 @@ class Leaving:
     def _candidates(self, holdings: list[Holding], now_s: float) -> list[Candidate]:
         staying = self._staying
         free = [one for one in holdings if one.model not in staying]
-        return [Candidate(one.model, one.held_bytes, self._cost(self._accounts, one, now_s)) for one in free]
+        return [Candidate(one.model, one.held_bytes, self.cost_s(one, now_s)) for one in free]
 
-    def _expected_s(self, _accounts: Accounts, holding: Holding, now_s: float) -> float:
+    def cost_s(self, holding: Holding, now_s: float) -> float:
+        """Return the seconds to be expected of a model's leaving: its chance of use soon times what a load of it costs."""
         if holding.phase is Phase.BUSY:
             return EACH_LOAD_S + holding.load_s + YIELD_COST_S
         habit = self._habits.get(holding.model)

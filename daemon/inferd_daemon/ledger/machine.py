@@ -24,7 +24,7 @@ from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ledger import commands, events, words
 from inferd_daemon.ledger.accounts import Accounts
 from inferd_daemon.ledger.holding import AGING_S, NEVER_S, Holding, HoldNo, Need, Phase, Waiting
-from inferd_daemon.ledger.leaving import Cost, Farewell, KeepAlive, Leaving
+from inferd_daemon.ledger.leaving import Farewell, KeepAlive, Leaving
 from inferd_daemon.ledger.room import RAM, Device, Terms
 from inferd_daemon.ledger.story import Decision, Kind, Story
 from inferd_daemon.ledger.verdict import Books, Fits, FitsAfter, Squeezed, TooLarge, Verdict, judge
@@ -42,13 +42,12 @@ FREES_NOTHING: Final = (events.Loaded, events.Used, events.Kept, events.Left, ev
 class Ledger:
     """All memories. `step` is the only way to change anything; one caller, never at the same time."""
 
-    def __init__(self, terms: Mapping[Device, Terms], keep: KeepAlive, *, cost: Cost | None = None) -> None:
-        """`cost`: see `Leaving`; another than the usual one is for comparisons."""
+    def __init__(self, terms: Mapping[Device, Terms], keep: KeepAlive) -> None:
         self._count = 0
         self._now_s = self._settled_s = 0.0
         self._commands: list[commands.Command] = []
         self.accounts = Accounts(terms)
-        self._leaving = Leaving(self.accounts, keep, cost)
+        self._leaving = Leaving(self.accounts, keep)
         self.story = Story()
 
     def step(self, event: events.Event, now_s: float) -> list[commands.Command]:

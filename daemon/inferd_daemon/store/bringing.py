@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
 
 from inferd_daemon.catalogue import (
+    ConvertedSource,
     FileSource,
     FilesSource,
     HubSource,
     JoinedSource,
     LmStudioSource,
+    Made,
     OllamaSource,
     PackageSource,
     RemoteSource,
@@ -27,8 +29,10 @@ from inferd_daemon.catalogue import (
 )
 from inferd_daemon.store import download, package, partials
 from inferd_daemon.store.adopted import NotThereError
+from inferd_daemon.store.converting import convert
 from inferd_daemon.store.digest import TooLongError, digest_of
 from inferd_daemon.store.fetching.partial import PART
+from inferd_daemon.store.fetching.room import shortage
 from inferd_daemon.store.fetching.words import HubFile, Order, Patience
 from inferd_daemon.store.folders import folder_of, publish_folder
 from inferd_daemon.store.joining import join
@@ -42,7 +46,7 @@ from inferd_daemon.store.tally import Tally
 from inferd_daemon.store.trips import Trip, Wheel, trips_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from inferd_daemon.catalogue import InPlace, OneFile, Source
     from inferd_daemon.store.layout import Layout
@@ -68,21 +72,21 @@ class Bringing:
         """
         if isinstance(source, RemoteSource):
             raise watch.failed("source", f"it runs at {source.base_url}; there is nothing to fetch", retryable=False)
-        tally = Tally(watch, is_last_apart=isinstance(source, FilesSource))
         files = tuple(dict.fromkeys(files_of(source)))
+        tally = Tally(watch, shown=() if isinstance(source, FilesSource) else files)
         missing = [one for one in files if not self._is_ready(one, tally.watch(one))]
         trips = trips_of(missing)
         for trip in trips:
             trip.expect(tally)
         for one in missing:
-            if isinstance(one, JoinedSource):
+            if isinstance(one, Made):
                 tally.expect("verifying", one, one.size_bytes)
         commits: dict[tuple[str, str], str] = {}
         for trip in trips:
             self._go(trip, commits, tally)
         for one in files:
-            if isinstance(one, JoinedSource):
-                self._join(one, tally.watch(one))
+            if isinstance(one, Made):
+                self._make(one, tally.watch(one))
         if isinstance(source, FilesSource):
             self._show(source, watch)
 
@@ -90,7 +94,7 @@ class Bringing:
         """Tell whether a file is here, also if all that it lacked was its receipt."""
         if has_file(source, self._layout):
             return True
-        if not isinstance(source, JoinedSource):
+        if not isinstance(source, Made):
             return False  # looked at again under its lock
         with locked(self._layout.lock(source.sha256), watch.wait), room(self._layout.pulls) as own:
             return self._is_mended(source.sha256, own, watch)
@@ -146,12 +150,12 @@ class Bringing:
         if isinstance(source, HubSource) and record is not None and record.revision is not None:
             commits.setdefault((source.repo, source.revision), record.revision)
 
-    def _join(self, source: JoinedSource, watch: Watch) -> None:
-        pieces = [self._layout.blob(one.sha256) for one in source.parts]
+    def _make(self, source: Made, watch: Watch) -> None:
+        pieces = [self._layout.blob(one.sha256) for one in source.pieces]
         with locked(self._layout.lock(source.sha256), watch.wait), room(self._layout.pulls) as own:
             if not has_file(source, self._layout):
                 self._refuse_full_disk(source.size_bytes, watch)
-                self._publish(join(source, pieces, own, watch), source.sha256, own, watch)
+                self._publish(_made(source, pieces, own, watch), source.sha256, own, watch)
             for piece in pieces:  # last: a pull that is killed before has them for its successor
                 piece.unlink(missing_ok=True)
                 self._layout.receipt(piece).unlink(missing_ok=True)
@@ -236,11 +240,20 @@ class Bringing:
         publish_bytes(receipt.encode(), own, self._layout.receipt(file))
 
     def _refuse_full_disk(self, wanted_bytes: int, watch: Watch) -> None:
-        free_bytes, needed_bytes = self._free_bytes(self._layout.root), wanted_bytes + RESERVE_BYTES
-        if free_bytes < needed_bytes:
-            problem = f"needs {needed_bytes} bytes free in {self._layout.root}, there are {free_bytes}"
-            numbers = {"needed_bytes": needed_bytes, "free_bytes": free_bytes}
-            raise watch.failed("disk", problem, retryable=True, numbers=numbers)
+        root = self._layout.root
+        short = shortage(str(root), self._free_bytes(root), wanted_bytes, RESERVE_BYTES)
+        if short is not None:
+            raise watch.failed("disk", short.problem, retryable=True, numbers=short.numbers)
+
+
+def _made(source: Made, pieces: Sequence[Path], own: Path, watch: Watch) -> Path:
+    match source:
+        case JoinedSource():
+            return join(source, pieces, own, watch)
+        case ConvertedSource():
+            return convert(source, pieces, own, watch)
+        case _:
+            assert_never(source)
 
 
 def _look_on(folder: Path, total_bytes: int | None, watch: Watch, seconds: float) -> None:

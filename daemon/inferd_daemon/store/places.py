@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import assert_never
 
 from inferd_daemon.catalogue import (
+    ConvertedSource,
     FileSource,
     HubSource,
     JoinedSource,
@@ -40,7 +41,7 @@ def place_of(source: OneFile, layout: Layout) -> Place | None:
     None for a download whose digest only its first pull will tell. Raises NotThereError when another program does not have it.
     """
     match source:
-        case PackageSource() | JoinedSource():
+        case PackageSource() | JoinedSource() | ConvertedSource():
             return Place(layout.blob(source.sha256), source.sha256)
         case HubSource() | UrlSource():
             sha256 = digest_of_source(source, layout)
@@ -48,10 +49,10 @@ def place_of(source: OneFile, layout: Layout) -> Place | None:
         case FileSource():
             return Place(Path(os.path.realpath(Path(source.path).expanduser())), source.sha256)
         case OllamaSource():
-            adopted = ollama_file(source, os.environ)
+            adopted = ollama_file(source, layout.others.ollama_dirs)
             return Place(adopted.file, adopted.sha256)
         case LmStudioSource():
-            adopted = lmstudio_file(source, os.environ)
+            adopted = lmstudio_file(source, layout.others.lm_studio_dirs)
             return Place(adopted.file, adopted.sha256)
         case _:
             assert_never(source)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from inferd.errors import LoadFailed
-from inferd_daemon.catalogue import BuiltinSource, FilesSource, HubSource, JoinedSource, Owned, UrlSource, files_of
+from inferd_daemon.catalogue import BuiltinSource, FilesSource, HubSource, Made, Owned, UrlSource, files_of
 from inferd_daemon.store import folders, partials
 from inferd_daemon.store.bringing import Bringing
+from inferd_daemon.store.elsewhere import Elsewhere, elsewhere
 from inferd_daemon.store.fetching.words import Patience
 from inferd_daemon.store.layout import Layout
 from inferd_daemon.store.places import known_place, size_of
@@ -41,13 +42,19 @@ class Store:
 
     Making one creates the folder (0700) and removes what killed pulls left behind, but for downloads that can go on;
     raises PermissionError when others may change the folder. Several processes may have a store on one folder.
-    `free_bytes` is asked before a download. `patience`: with servers.
+    `others`: where other programs have their files; None: where they usually do. `free_bytes` is asked before a download.
+    `patience`: with servers.
     """
 
     def __init__(
-        self, root: Path, *, free_bytes: Callable[[Path], int] = _free_bytes, patience: Patience | None = None
+        self,
+        root: Path,
+        others: Elsewhere | None = None,
+        *,
+        free_bytes: Callable[[Path], int] = _free_bytes,
+        patience: Patience | None = None,
     ) -> None:
-        self._layout = Layout(root.absolute())
+        self._layout = Layout(root.absolute(), others or elsewhere())
         self._layout.prepare()
         self._bringing = Bringing(self._layout, free_bytes, patience or Patience())
         sweep(self._layout.pulls)
@@ -132,8 +139,8 @@ class Store:
         place = known_place(source, self._layout)
         if place is not None and place.file in needed:
             return 0
-        if isinstance(source, JoinedSource):
-            return self._forget(source) + sum(self._remove(part, needed) for part in source.parts)
+        if isinstance(source, Made):
+            return self._forget(source) + sum(self._remove(part, needed) for part in source.pieces)
         if not isinstance(source, HubSource | UrlSource):
             return self._forget(source)
         key = key_of(source)

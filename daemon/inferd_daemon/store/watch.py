@@ -15,10 +15,13 @@ from inferd_daemon.catalogue import ModelId
 
 Phase = Literal["downloading", "verifying", "publishing"]
 
-Cause = Literal["access", "archive", "checksum", "disk", "download", "file", "missing", "source", "stopped"]
+Cause = Literal[
+    "access", "archive", "checksum", "conversion", "disk", "download", "file", "missing", "source", "stopped"
+]
 """`details["cause"]` of PullFailed, in this order: the server wants a key or refuses this one; the package is not as
-recorded; the bytes are not; no room on the disk or an I/O error; the index, the server or the line; a file of the user or
-of another program; no such file at its source; an address that is not followed; the caller's `stop`."""
+recorded; the bytes are not; its files cannot be converted; no room on the disk or an I/O error; the index, the server or the
+line; a file of the user or of another program; no such file at its source; an address that is not followed; the caller's
+`stop`."""
 
 
 @dataclass(frozen=True, slots=True)

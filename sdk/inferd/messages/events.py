@@ -472,3 +472,5 @@ TERMINALS: tuple[type[Terminal], ...] = (
     Error,
     Cancelled,
 )
+ENDS: frozenset[type[Event]] = frozenset(TERMINALS)
+"""To ask an event's class: `isinstance` of so many looks at each."""

@@ -85,7 +85,29 @@ class JoinedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFile:
+class InputFile:
+    """A file that another one is made of."""
+
+    name: Name
+    """What the recipe calls it."""
+    package: PackageFile
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedFile:
+    """A file that the daemon makes of files in another format."""
+
+    recipe: Name
+    """bert_gguf: a BERT encoder in safetensors to GGUF."""
+    inputs: Annotated[tuple[InputFile, ...], Length(0, 64)]
+    size_bytes: Bytes
+    """Of the result."""
+    sha256: Name
+    """Of the result: the same inputs give the same bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaFile:
     """One of several files of a model; exactly one key beside `name` and `sha256` says where its bytes come from."""
 
     name: Name
@@ -137,7 +159,9 @@ class ModelSchema:
     """A model that Ollama has fetched, by its name there; read in place."""
     lmstudio: ShortText | None = None
     """PUBLISHER/REPOSITORY/FILE that LM Studio has fetched; read in place."""
-    files: Annotated[tuple[ModelFile, ...], Length(0, 64)] | None = None
+    converted: ConvertedFile | None = None
+    """A file that is made here."""
+    files: Annotated[tuple[SchemaFile, ...], Length(0, 64)] | None = None
     """In place of the keys above, for a model in several files: its engine finds them in one folder, under these names."""
     remote: Endpoint | None = None
     family: ShortText = ""

@@ -20,7 +20,7 @@ from inferd.messages.events import Cancelled, CancelReason, Finished, Parked, Re
 from inferd.messages.operations import Generate, Loopback
 from inferd_actors.engine import Capacity, EngineEvent, OnProgress, Sink, StreamId, Submission
 from inferd_actors.engines import options as settings
-from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hold, Order, Take, TakeNoMore
+from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hear, Hold, Order, Take, TakeNoMore
 from inferd_actors.engines.echo import talk
 from inferd_actors.engines.echo.loading import pretend
 from inferd_actors.engines.echo.mirror import Mirror
@@ -157,6 +157,8 @@ class Echo(Desk):
                     self._refresh(stream)
             case Drop(stream, reason):
                 self._cancel(stream, reason)
+            case Hear():
+                pass
             case _:
                 assert_never(order)
 

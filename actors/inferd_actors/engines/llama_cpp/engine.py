@@ -27,7 +27,7 @@ from inferd.messages.operations import Generate
 from inferd_actors.engine import Capacity, EngineEvent, OnProgress, Sink, StreamId, Submission
 from inferd_actors.engines import options as settings
 from inferd_actors.engines.abilities import check
-from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hold, Order, Take, TakeNoMore
+from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hear, Hold, Order, Take, TakeNoMore
 from inferd_actors.engines.llama_cpp.answer import Answer
 from inferd_actors.engines.llama_cpp.options import Options
 from inferd_actors.refusals import as_event
@@ -143,8 +143,8 @@ class LlamaCpp(Desk):
                 self._batching.flow(answer)
             case Drop(_, reason):
                 self._cancel(answer, reason)
-            case Take() | TakeNoMore():
-                pass  # a generate has no uplink, so none was granted and the host lets nothing through
+            case Take() | TakeNoMore() | Hear():
+                pass  # a generate has no uplink, so none was granted and the host lets nothing through; and no sound
             case _:
                 assert_never(order)
 

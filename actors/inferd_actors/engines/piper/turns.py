@@ -1,0 +1,41 @@
+"""Whose piece is computed next, and who makes way. Pure.
+
+1. the more urgent class, whatever the others need
+2. in a class who runs out of sound first; who has none yet is out of it
+3. who came first
+
+A piece that is being computed makes way for a more urgent class, and in its own for somebody who has no sound yet if its
+listener has `EASY_MS` left: it is begun again later, which costs less than the wait would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from inferd_actors.engine import StreamId
+
+EASY_MS: Final = 1_000.0
+
+
+class Claim(NamedTuple):
+    """A stream that has something to compute. Sorts as the turns are."""
+
+    rank: int
+    """Of its class, the most urgent first."""
+    ahead_ms: float
+    """Sound that its listener has left."""
+    order: int
+    stream: StreamId
+
+
+def first(claims: Iterable[Claim]) -> Claim | None:
+    """Return whose turn it is; None: nobody's."""
+    return min(claims, default=None)
+
+
+def makes_way(working: Claim, waiting: Claim) -> bool:
+    """Tell whether the one that is computed is to be put off."""
+    if waiting.rank != working.rank:
+        return waiting.rank < working.rank
+    return waiting.ahead_ms <= 0 and working.ahead_ms >= EASY_MS

@@ -1,0 +1,78 @@
+"""How full the machine's memory is, and what of it our models hold.
+
+Covers: one room for the ledger at any moment, and the measuring from time to time that it builds on. `room` takes a tenth of a
+millisecond and may be called in the loop; `measure` blocks. See also: `gauge`, which has it measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+from inferd_daemon.ledger import Room
+from inferd_daemon.memory import gpus, linux, macos_calls
+from inferd_daemon.memory.gpus import Gpus
+from inferd_daemon.memory.processes import IS_MACOS, children_of, own_bytes, used_bytes
+
+K = TypeVar("K")
+
+
+class Machine:
+    """The memory of this machine, or of the control groups that this process is in if they allow less."""
+
+    def __init__(
+        self,
+        own_group: Path | None = None,
+        pressure: Path = linux.PRESSURE,
+        read_gpus: Callable[[int], Gpus] = gpus.read_gpus,
+    ) -> None:
+        """`own_group`: the control group's folder; None: this process's own. `pressure`: where Linux tells of stalls."""
+        self._pressure = pressure
+        self._read_gpus = read_gpus
+        self._families: Mapping[int, tuple[int, ...]] = {}
+        """Processes and those below them, as last measured: finding them takes too long for the loop."""
+        self._gpus = gpus.NONE
+        group = own_group or linux.own_group()
+        folders = () if group is None else (group, *group.parents)
+        self._limited = tuple(folder for folder in folders if linux.amount(folder / "memory.max") is not None)
+
+    def measure(self, pids: Mapping[K, int]) -> dict[K, int]:
+        """Return what each of these processes uses with those below it, in bytes of the machine's memory.
+
+        What is held by a GPU without memory of its own is the machine's, and counts. Without those that are gone. Blocks.
+        """
+        self._gpus = self._read_gpus(int(psutil.virtual_memory().total))
+        self._families = families = {pid: (pid, *children_of(pid)) for pid in pids.values()}
+        found = {key: sum(map(used_bytes, families[pid])) for key, pid in pids.items()}
+        return {key: held + self._shared_bytes(families[pids[key]]) for key, held in found.items() if held}
+
+    def room(self, pids: Iterable[int]) -> Room:
+        """Return how full memory is now. `pids`: our models' processes, whose own pages would be given back.
+
+        Own pages are those that no file backs: what a file backs counts as available already. Processes below them are those
+        that were there when it was measured last.
+        """
+        memory = psutil.virtual_memory()
+        total_bytes, available_bytes = int(memory.total), int(memory.available)
+        for folder in self._limited:
+            limit_bytes = linux.amount(folder / "memory.max") or total_bytes
+            total_bytes = min(total_bytes, limit_bytes)
+            available_bytes = min(available_bytes, max(0, limit_bytes - linux.used_bytes(folder)))
+        held_bytes = sum(map(self._held_bytes, pids))
+        return Room(total_bytes, available_bytes, held_bytes, self._stalled_share())
+
+    def _held_bytes(self, pid: int) -> int:
+        family = self._families.get(pid, (pid,))
+        return sum(map(own_bytes, family)) + self._shared_bytes(family)
+
+    def _shared_bytes(self, family: Iterable[int]) -> int:
+        """Return what GPUs hold of the machine's memory for these, as last measured: no page of theirs shows it."""
+        if not self._gpus.are_unified:
+            return 0
+        return sum(self._gpus.used_bytes.get(pid, 0) for pid in family)
+
+    def _stalled_share(self) -> float:
+        return macos_calls.stalled_share() if IS_MACOS else linux.stalled_share(self._pressure)

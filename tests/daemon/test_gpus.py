@@ -1,0 +1,127 @@
+"""What GPUs hold: a library that answers as NVML does; memory of the machine that a GPU holds counts as the machine's."""
+
+# ruff: noqa: N802 - the names are the library's
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from inferd_daemon.memory import Machine, read_tree_bytes
+from inferd_daemon.memory.gpus import NONE, Gpus, gpus_of, read_gpus
+
+GIB = 2**30
+
+
+@dataclass
+class Card:
+    """One GPU; None: it does not tell."""
+
+    total_bytes: int | None
+    computing: Sequence[tuple[int, int | None]] | None = ()
+    drawing: Sequence[tuple[int, int | None]] | None = ()
+
+
+@dataclass
+class Nvml:
+    """The part of NVML that is asked; a card's number is its handle."""
+
+    cards: list[Card] = field(default_factory=list)
+
+    class NVMLError(Exception):
+        """As the library's."""
+
+    def nvmlDeviceGetCount(self) -> int:
+        return len(self.cards)
+
+    def nvmlDeviceGetHandleByIndex(self, number: int) -> int:
+        return number
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:
+        return SimpleNamespace(total=self._told(self.cards[handle].total_bytes))
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[SimpleNamespace]:
+        return self._processes(self.cards[handle].computing)
+
+    def nvmlDeviceGetGraphicsRunningProcesses(self, handle: int) -> list[SimpleNamespace]:
+        return self._processes(self.cards[handle].drawing)
+
+    def _processes(self, rows: Sequence[tuple[int, int | None]] | None) -> list[SimpleNamespace]:
+        if rows is None:
+            raise self.NVMLError("Not Supported")
+        return [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in rows]
+
+    def _told(self, value: int | None) -> int:
+        if value is None:
+            raise self.NVMLError("Not Supported")
+        return value
+
+
+def test_what_a_process_holds_is_summed_over_gpus_and_kinds_of_work() -> None:
+    cards = [Card(80 * GIB, [(7, 3 * GIB), (8, GIB)]), Card(80 * GIB, [(7, 2 * GIB)], [(7, GIB), (9, None)])]
+    found = gpus_of(Nvml(cards), 128 * GIB)
+    assert found == Gpus((80 * GIB, 80 * GIB), {7: 6 * GIB, 8: GIB, 9: 0})
+    assert not found.are_unified
+
+
+@pytest.mark.parametrize(
+    ("card_bytes", "machine_bytes", "is_unified"),
+    [
+        (None, 128 * GIB, True),
+        (128 * GIB, 128 * GIB, True),
+        (127 * GIB, 128 * GIB, True),
+        (139 * GIB, 128 * GIB, False),
+        (80 * GIB, 128 * GIB, False),
+    ],
+)
+def test_a_gpu_without_memory_of_its_own_is_known(
+    card_bytes: int | None, machine_bytes: int, *, is_unified: bool
+) -> None:
+    assert gpus_of(Nvml([Card(card_bytes)]), machine_bytes).are_unified == is_unified
+
+
+def test_a_gpu_that_does_not_tell_its_processes_holds_nothing_for_anybody() -> None:
+    assert gpus_of(Nvml([Card(80 * GIB, None, None)]), GIB).used_bytes == {}
+    assert gpus_of(Nvml(), GIB) == NONE
+
+
+def test_where_there_is_no_gpu_reading_finds_nothing_and_does_not_fail() -> None:
+    assert isinstance(read_gpus(GIB), Gpus)
+
+
+def test_unified_memory_that_a_gpu_holds_counts_as_the_machines_own_memory_does(tmp_path: Path) -> None:
+    us, held_bytes = os.getpid(), 5 * GIB
+    separate = Machine(tmp_path, read_gpus=lambda _: Gpus((80 * GIB,), {us: held_bytes}))
+    unified = Machine(tmp_path, read_gpus=lambda _: Gpus((None,), {us: held_bytes}))
+
+    assert separate.measure({"us": us})["us"] < held_bytes
+    assert unified.measure({"us": us})["us"] > held_bytes
+    assert separate.room([us]).held_bytes < held_bytes < unified.room([us]).held_bytes
+
+
+def test_what_children_hold_counts_from_the_next_measurement_on(tmp_path: Path) -> None:
+    """As a model's second process, which renders templates, does."""
+    machine, us = Machine(tmp_path), os.getpid()
+    program = "held = bytearray(64 * 2**20); print('ready', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        before = machine.room([us]).held_bytes
+        assert machine.measure({"us": us})["us"] > 64 * 2**20
+        assert machine.room([us]).held_bytes > before + 60 * 2**20
+        child.communicate("\n")
+    assert machine.room([us]).held_bytes < before + 60 * 2**20, "one that has ended holds nothing"
+
+
+def test_a_process_that_is_gone_is_not_measured(tmp_path: Path) -> None:
+    assert Machine(tmp_path).measure({"gone": 2**22 + 7}) == {}
+    assert read_tree_bytes(2**22 + 7) == 0

@@ -1,0 +1,340 @@
+"""A conversation by voice over a real socket, against a daemon that hears, writes and speaks by a script."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import pytest
+from voice_daemon import RATE_HZ, VoiceDaemon
+
+import inferd
+from inferd import AudioChunk
+from inferd.messages import control, events, speech
+from inferd.messages.operations import Message
+from inferd.voice import (
+    AgentStartedSpeaking,
+    AgentStoppedSpeaking,
+    Failed,
+    FinalTranscript,
+    Interrupted,
+    PartialTranscript,
+    ReplyDelta,
+    Session,
+    Settings,
+    State,
+    Turn,
+    TurnEnded,
+    UserStartedSpeaking,
+    UserStoppedSpeaking,
+    VoiceEvent,
+)
+
+E = TypeVar("E")
+QUIET = Settings(preemptive_generation=False, backchannel_window_ms=0)
+
+
+def utterance(number: int, text: str) -> tuple[events.Event, ...]:
+    """Return what is heard of somebody who says this."""
+    return (
+        speech.SpeechStarted(number, 0),
+        speech.Partial(number, "", text, 50),
+        speech.SpeechStopped(number, 60),
+        speech.Final(number, text, 0, 60),
+    )
+
+
+def sound(line: int) -> bytes:
+    """Return the sound on which the daemon hears this line."""
+    return bytes([line, 0]) * 1_600
+
+
+async def until(session: Session, kind: type[E], told: list[VoiceEvent] | None = None) -> E:
+    """Read on until such an event comes."""
+    async for event in session:
+        if told is not None:
+            told.append(event)
+        if isinstance(event, kind):
+            return event
+    raise AssertionError(f"the session ended without {kind.__name__}")
+
+
+def run(
+    tmp_path: Path,
+    test: Callable[[VoiceDaemon, inferd.AsyncClient], Any],
+    lines: Sequence[Sequence[events.Event]],
+    answer: Sequence[str] = ("Good ", "day."),
+    *,
+    endless: float = 0.0,
+) -> VoiceDaemon:
+    """Run a test's coroutine with a daemon and a client of it; return the daemon, in which nothing may be left."""
+
+    async def main(daemon: VoiceDaemon) -> None:
+        async with inferd.AsyncClient("test", socket=tmp_path / "s") as client:
+            await test(daemon, client)
+            await client.ping()
+            assert daemon.open == 0
+
+    with VoiceDaemon(tmp_path / "s", lines, answer, endless=endless) as daemon:
+        asyncio.run(main(daemon))
+        assert daemon.account.begun == daemon.account.ended
+        return daemon
+
+
+def test_a_turn_goes_from_sound_to_sound(tmp_path: Path) -> None:
+    told: list[VoiceEvent] = []
+
+    async def test(_daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
+        async with Session(client, hear="h", think="t", voice="v", system="Be brief.", settings=QUIET) as session:
+            await session.send(sound(0))
+            await session.finish()
+            told.extend([event async for event in session])
+            assert session.state is State.LISTENING
+            assert session.messages == (
+                Message("system", "Be brief."),
+                Message("user", "Hello."),
+                Message("assistant", "Good day."),
+            )
+
+    daemon = run(tmp_path, test, [utterance(1, "Hello.")], ("Good ", "day."))
+    kinds = [type(event) for event in told if not isinstance(event, AudioChunk)]
+    assert kinds == [
+        UserStartedSpeaking,
+        PartialTranscript,
+        UserStoppedSpeaking,
+        FinalTranscript,
+        ReplyDelta,
+        ReplyDelta,
+        AgentStartedSpeaking,
+        AgentStoppedSpeaking,
+        TurnEnded,
+    ]
+    heard = b"".join(event.pcm for event in told if isinstance(event, AudioChunk))
+    assert len(heard) == 2 * 2 * RATE_HZ * 200 // 1000
+    (turn,) = [event.turn for event in told if isinstance(event, TurnEnded)]
+    assert (turn.user_text, turn.agent_text, turn.interrupted) == ("Hello.", "Good day.", False)
+    assert turn.first_audio_ms is not None
+    assert (turn.silence_ms, turn.response_ms) == (40, turn.first_audio_ms + 40)
+    asked = {one.op: one for one in (daemon.request().request for _ in range(3))}
+    models = {"transcribe_stream": "h", "generate": "t", "synthesize_stream": "v"}
+    assert {op: (one.model, one.priority) for op, one in asked.items()} == {
+        op: (model, "voice") for op, model in models.items()
+    }
+    assert asked["generate"].body["thinking"] == "off"
+
+
+def test_who_speaks_into_the_answer_is_answered_and_the_old_answer_is_not_heard_again(tmp_path: Path) -> None:
+    after: list[VoiceEvent] = []
+
+    async def test(_daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
+        async with Session(client, settings=QUIET) as session:
+            await session.send(sound(0))
+            await until(session, AgentStartedSpeaking)
+            for _ in range(12):
+                await until(session, AudioChunk)
+            await session.send(sound(1))
+            cut = await until(session, Interrupted)
+            assert cut.heard_text == "One two"[: len(cut.heard_text)] != ""
+            await until(session, TurnEnded)
+            await session.finish()
+            await until(session, TurnEnded, after)
+            heard, user, agent = session.messages[1:]
+            assert (heard.content, user.content, agent.role) == (cut.heard_text, "Wait.", "assistant")
+
+    lines = [utterance(1, "Hello."), utterance(2, "Wait.")]
+    run(tmp_path, test, lines, ("One ", "two ", "three ", "four ", "five ", "six."))
+    assert {event.epoch for event in after if isinstance(event, AudioChunk)} == {2}
+
+
+def test_the_voice_is_told_what_was_played_and_when_to_wait(tmp_path: Path) -> None:
+    async def test(daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
+        async with Session(client, settings=QUIET) as session:
+            await session.send(sound(0))
+            await until(session, AgentStartedSpeaking)
+            for _ in range(12):
+                await until(session, AudioChunk)
+            played = await asyncio.to_thread(daemon.next, control.Played)
+            assert (played.epoch, played.played_ms >= 200) == (1, True)
+            await session.send(sound(1))
+            await asyncio.to_thread(daemon.next, control.Pause)
+            await asyncio.to_thread(daemon.next, control.Resume)
+            await session.send(sound(2))
+            cancel = await asyncio.to_thread(daemon.next, control.Cancel)
+            assert cancel.request in {daemon.request().request.id for _ in range(3)}
+
+    lines = [utterance(1, "Hello."), utterance(2, ""), utterance(3, "Wait.")]
+    run(tmp_path, test, lines, ("One ", "two ", "three ", "four ", "five ", "six "), endless=1.0)
+
+
+def test_an_answer_may_come_from_the_app_and_its_failure_ends_a_turn_only(tmp_path: Path) -> None:
+    closed: list[str] = []
+
+    async def parrot(messages: Sequence[Message]) -> AsyncGenerator[str, None]:
+        said = str(messages[-1].content)
+        try:
+            if said == "Please fail.":
+                raise inferd.ModelFailed("it died")
+            yield "You said "
+            yield said
+        finally:
+            closed.append(said)
+
+    async def test(daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
+        async with Session(client, reply=parrot, settings=QUIET) as session:
+            await session.send(sound(0))
+            assert (await until(session, Failed)).stage == "reply"
+            await until(session, TurnEnded)
+            await session.send(sound(1))
+            assert (await until(session, TurnEnded)).turn.agent_text == "You said Please fail. Well."
+        assert "generate" not in daemon.account.begun
+        assert len(closed) == 2
+
+    run(tmp_path, test, [utterance(1, "Please fail."), utterance(2, "Well.")])
+
+
+def test_a_mistake_in_the_apps_own_source_is_raised_where_it_reads(tmp_path: Path) -> None:
+    async def broken(_messages: Sequence[Message]) -> AsyncGenerator[str, None]:
+        yield "a"
+        raise ZeroDivisionError
+
+    async def test(_daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
+        async with Session(client, reply=broken, settings=QUIET) as session:
+            await session.send(sound(0))
+            with pytest.raises(ZeroDivisionError):
+                await until(session, TurnEnded)
+
+    run(tmp_path, test, [utterance(1, "Hello.")])
+
+
+def test_a_greeting_may_come_first_and_a_button_may_cut_it_off(tmp_path: Path) -> None:
+    async def test(_daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
+        async with Session(client) as session:
+            assert session.say("Hello there, how are you doing today?")
+            assert not session.say("And another one.")
+            await until(session, AgentStartedSpeaking)
+            session.played(400)
+            session.interrupt()
+            session.interrupt()
+            assert (await until(session, Interrupted)).heard_text == ""
+            assert (await until(session, TurnEnded)).turn.interrupted
+
+    run(tmp_path, test, [])
+
+
+def test_what_ends_the_listening_ends_the_session(tmp_path: Path) -> None:
+    async def test(_daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
+        async with Session(client) as session:
+            await session.send(sound(0))
+            for _ in range(2):
+                with pytest.raises(inferd.ModelFailed, match="it died"):
+                    await until(session, TurnEnded)
+            with pytest.raises(inferd.ModelFailed):
+                await session.send(sound(0))
+
+    with VoiceDaemon(tmp_path / "s", [(events.Error("model_failed", "it died"),)]) as daemon:
+
+        async def main() -> None:
+            async with inferd.AsyncClient("test", socket=tmp_path / "s") as client:
+                await test(daemon, client)
+
+        asyncio.run(main())
+
+
+def test_an_app_that_does_not_read_is_told_so(tmp_path: Path) -> None:
+    async def test(_daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
+        async with Session(client, settings=QUIET) as session:
+            await session.send(sound(0))
+            for _ in range(2_048):
+                await session._outbox.get()
+            with pytest.raises(inferd.Cancelled, match="were not read"):
+                await session._outbox.get()
+
+    run(tmp_path, test, [[speech.Partial(1, "", f"{at}", 0) for at in range(3_000)]])
+
+
+class Holder:
+    """A `models` whose holds are counted."""
+
+    def __init__(self) -> None:
+        self.held: list[tuple[str, ...]] = []
+        self.released = 0
+
+    def hold(self, names: Sequence[str], seconds: float, **_: object) -> AbstractAsyncContextManager[Any]:
+        @asynccontextmanager
+        async def holding() -> AsyncIterator[Any]:
+            if "none" in names:
+                raise inferd.ModelNotFound("no model is called none")
+            self.held.append(tuple(names))
+            try:
+                yield SimpleNamespace(seconds=seconds)
+            finally:
+                self.released += 1
+
+        return holding()
+
+
+def test_its_models_are_held_from_before_it_opens_until_after_it_has_ended(tmp_path: Path) -> None:
+    async def test(daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
+        client.models = holder = Holder()  # type: ignore[assignment]
+        async with Session(client, hear="h", think="t", voice="v") as session:
+            assert (holder.held, holder.released) == ([("h", "t", "v")], 0)
+            await session.send(sound(0))
+            await until(session, AgentStartedSpeaking)
+        assert holder.released == 1
+        with pytest.raises(inferd.ModelNotFound):
+            async with Session(client, hear="h", think="none"):
+                raise AssertionError("it opened without its models")
+        assert daemon.account.begun["transcribe_stream"] == 1
+
+    run(tmp_path, test, [utterance(1, "Hello.")])
+
+
+def test_two_hundred_sessions_that_are_interrupted_and_left_at_random_leave_nothing_behind(tmp_path: Path) -> None:
+    seed = 7
+    lines = [utterance(1, "Hello."), utterance(2, "Wait a bit."), utterance(3, ""), utterance(4, "Yes.")]
+    turns: list[Turn] = []
+
+    async def talk(client: inferd.AsyncClient, chance: random.Random) -> None:
+        epoch = 0
+        async with Session(client) as session:
+
+            async def listen() -> None:
+                nonlocal epoch
+                async for event in session:
+                    match event:
+                        case AgentStartedSpeaking():
+                            assert event.epoch > epoch
+                            epoch = event.epoch
+                        case AudioChunk():
+                            assert (event.epoch, event.pcm[0]) == (epoch, epoch), "stale sound"
+                        case TurnEnded():
+                            turns.append(event.turn)
+
+            listening = asyncio.create_task(listen())
+            for line in range(chance.randint(0, len(lines))):
+                await session.send(sound(line))
+                await asyncio.sleep(chance.choice((0.0, 0.01, 0.3, 0.9)))
+                if chance.random() < 0.1:
+                    session.interrupt()
+            if chance.random() < 0.5:
+                await session.finish()
+                await asyncio.wait({listening}, timeout=chance.uniform(0.0, 3.0))
+            listening.cancel()
+            await asyncio.wait({listening})
+            if not listening.cancelled():
+                listening.result()
+
+    async def test(_daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
+        async with asyncio.TaskGroup() as group:
+            for at in range(200):
+                group.create_task(talk(client, random.Random(seed * 1_000 + at)))  # noqa: S311 - a schedule
+
+    daemon = run(tmp_path, test, lines, ("One ", "two ", "three ", "four."), endless=0.3)
+    assert daemon.account.ended["transcribe_stream"] == 200
+    assert daemon.account.ended["generate"] >= 100
+    assert {turn.interrupted for turn in turns} == {True, False}
