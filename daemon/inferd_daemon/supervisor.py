@@ -412,6 +412,10 @@ class Supervisor:
         """This life completed a request, whose first piece came so long after it was given to it."""
         self.fleet.step(lifecycle.Served(life, first_s), now_s)
 
+    def step_limit_s(self, life: Life) -> float:
+        """Return how long a step of this life's engine may take."""
+        return self._pulses.patience_s(life)
+
     def hung(self, life: Life, reason: str, now_s: float) -> None:
         """This life did not do what it was told."""
         log.warning("hung", life=life, reason=reason)
