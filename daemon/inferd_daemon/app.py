@@ -53,6 +53,9 @@ from inferd_daemon.registrar import Registrar
 from inferd_daemon.registry import Registry
 from inferd_daemon.requests import BACK_IN_S, Requests
 from inferd_daemon.runtime import taken
+from inferd_daemon.speech_desk import SpeechDesk
+from inferd_daemon.speech_policy import NAME as POLICY_NAME
+from inferd_daemon.speech_policy import PolicyFile
 from inferd_daemon.standby import Standby
 from inferd_daemon.steward import Steward
 from inferd_daemon.store import Store
@@ -190,6 +193,7 @@ class Daemon:
             lifecycle, self._catalogue, store, self._cluster, headers, read_ahead, post, supervisor
         )
         self._pins = pins_of(self._settings, self._catalogue, state_dir / PINS_NAME)
+        self._policy_file = await asyncio.to_thread(PolicyFile, state_dir / POLICY_NAME)
         for fault in self._faults():
             log.warning("check the settings", about=fault.about, problem=fault.what)
         self._gauge = Gauge(supervisor.model_pids, machine.measure, supervisor.measured, peaks.save)
@@ -213,6 +217,14 @@ class Daemon:
             pins=self._pins,
             tasks=self._tasks,
             company=supervisor,
+        )
+        supervisor.speech = SpeechDesk(
+            catalogue=self._catalogue,
+            fleet=supervisor.fleet,
+            requests=supervisor.requests,
+            steward=supervisor.steward,
+            policy_file=self._policy_file,
+            tasks=self._tasks,
         )
         supervisor.desk = Desk(
             catalogue=self._catalogue,
@@ -361,7 +373,10 @@ class Daemon:
         rows = [Problem("registered models", one[:4096], step, broken=True) for one in self._catalogue.problems]
         step = "correct pins.json in the state directory, or remove it"
         pins = [Problem("pins", self._pins.problem, step, broken=True)] if self._pins.problem else []
-        return [*rows, *pins, *unknown_names(self._settings.memory, self._catalogue.find)]
+        step = "correct speech.json in the state directory, or remove it"
+        wrong = self._policy_file.problem
+        policy = [Problem("speech policy", wrong, step, broken=True)] if wrong else []
+        return [*rows, *pins, *policy, *unknown_names(self._settings.memory, self._catalogue.find)]
 
     def _identity(self) -> DaemonReport:
         return DaemonReport(

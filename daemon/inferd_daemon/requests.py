@@ -16,6 +16,7 @@ from inferd import wire
 from inferd.errors import DeadlineExceeded, InferenceError, ModelFailed, UnsupportedMode
 from inferd.messages.events import Accepted, Cancelled, Error, Loading, Queued, Terminal
 from inferd.messages.operations import FOR_MODELS, FOR_VOCABULARIES, Generate, Operation
+from inferd.messages.speech import Transcribe, TranscribeStream
 from inferd_actors.messages import Facts, ModelFile, Submit
 from inferd_daemon import admission, config, crossing, scheduler
 from inferd_daemon.catalogue import VOCAB
@@ -91,8 +92,8 @@ class Company(Protocol):
     def kept(self, model: ModelId, keep_s: float | None, now_s: float) -> None:
         """A request has used this model, which is to stay for so long; None: as configured."""
 
-    def default_model(self, op: str) -> str:
-        """Return the model of requests that name none, by their operation's wire name."""
+    def default_model(self, op: str, language: str | None = None) -> str:
+        """Return the model of requests that name none, by their operation's wire name and the language of its sound."""
 
     def file_of(self, schema: Schema, now_s: float) -> ModelFile:
         """Return a stored model's file. Raises LoadFailed."""
@@ -165,7 +166,8 @@ class Requests:
     def _schema_for(self, operation: Operation, request: Request) -> Schema | None:
         if type(operation) not in FOR_MODELS | FOR_VOCABULARIES:
             return None
-        return served(self._catalogue.find(request.model or self._company.default_model(request.op)))
+        language = operation.language if isinstance(operation, (Transcribe, TranscribeStream)) else None
+        return served(self._catalogue.find(request.model or self._company.default_model(request.op, language)))
 
     def _file_for(self, operation: Operation, schema: Schema | None, now_s: float) -> ModelFile | None:
         if schema is None or type(operation) not in FOR_VOCABULARIES:

@@ -21,6 +21,8 @@ from inferd_actors.loading import CAUSES
 from inferd_daemon import ledger, lifecycle
 from inferd_daemon.catalogue import STANDBY, ModelId
 from inferd_daemon.inbox import Inbox
+from inferd_daemon.ledger import RAM
+from inferd_daemon.ledger.verdict import Squeezed, TooLarge
 from inferd_daemon.lifecycle import State
 from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
 from inferd_daemon.refusal import own_fault, refusal
@@ -260,6 +262,18 @@ class Steward:
         return self.ledger.accounts.terms[ledger.RAM].ceiling_bytes(self._room(()))
 
     # --- the process without a model
+
+    def would_fit(self, schema: Schema, now_s: float) -> bool:
+        """Tell whether a load could have its memory now, by what was learned or the size of its files; nothing is read.
+
+        True while the machine's memory was never read: then nothing is known against it.
+        """
+        if RAM not in self.ledger.accounts.rooms:
+            return True
+        learned = self._peaks.of(self._shape(schema))
+        need_bytes = learned.peak_bytes if learned else self._guessed_bytes(schema)
+        _, verdict = self.ledger.preview(schema.id, need_bytes, now_s)
+        return not isinstance(verdict, (TooLarge, Squeezed))
 
     def stand_by(self, now_s: float) -> bool:
         """Reserve what a process takes that has an engine's libraries and no model; False: somebody would have to leave."""

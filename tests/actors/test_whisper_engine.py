@@ -8,12 +8,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import wer
 
 np = pytest.importorskip("numpy")
 
 from hearing_rig import RATE_HZ, HearingRig, music, noise, silence  # noqa: E402 - behind the question for numpy
 
+from inferd import wer  # noqa: E402
 from inferd.messages.events import Cancelled  # noqa: E402
 from inferd.messages.speech import Final, Partial, SpeechStarted, SpeechStopped, TranscriptSegment  # noqa: E402
 from inferd_actors.engines.faster_whisper.endpointing import FRAME_MS  # noqa: E402
