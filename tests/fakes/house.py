@@ -416,16 +416,20 @@ class House:
 
     def wait_until(self, is_so: Callable[[], bool]) -> None:
         """Let the threads that pulls and readings run in get somewhere."""
-
-        async def turn() -> None:
-            await asyncio.to_thread(Event().wait, 0.001)  # the loop's own clock stands still
-
         for _ in range(10_000):
             self.settle()
             if is_so():
                 return
-            self.runner.run(turn())
+            self.breathe()
         raise AssertionError("it did not come to be")
+
+    def breathe(self) -> None:
+        """Give the threads a moment of real time; the house's clock stands still."""
+
+        async def turn() -> None:
+            await asyncio.to_thread(Event().wait, 0.001)
+
+        self.runner.run(turn())
 
     def _carry_out(self) -> None:
         while self.board.sends:
