@@ -11,7 +11,7 @@ DEV := $(VENV)/dev.stamp
 INSTALLERS := tools/install.py tools/llama_wheel.py tools/compiling.py tools/amx.py tools/pins.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint lock venv bench-spine bench-text bench-memory bench-cold bench-loads soak-text soak-memory clean
+.PHONY: help demo test fuzz lint lock venv bench-spine bench-text bench-memory bench-cold bench-loads soak-text soak-memory clean bench-voice
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -41,6 +41,9 @@ bench-spine: $(DEV) ## what the way through the daemon costs: pings, tokens, fir
 
 bench-text: $(DEV) ## text under load against bare llama.cpp and its servers; the first time builds llama-server, minutes
 	$(BIN)/python tests/bench/bench_text.py
+
+bench-voice: $(DEV) ## first sound against piper called directly, and how soon a cancel is silent
+	$(BIN)/python tests/bench/bench_voice.py
 
 bench-memory: $(DEV) ## who leaves when memory is short: made-up traces, against LRU and Belady's rule
 	$(BIN)/python tests/bench/bench_memory.py

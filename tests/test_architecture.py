@@ -53,7 +53,7 @@ DOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "structlog": ("daemon/inferd_daemon/*",),
     "psutil": ("daemon/inferd_daemon/*",),
     "pynvml": ("daemon/inferd_daemon/memory/gpus.py",),
-    "httpx2": ("daemon/inferd_daemon/store/fetching/*",),
+    "httpx2": ("daemon/inferd_daemon/store/fetching/line.py",),
     "huggingface_hub": ("daemon/inferd_daemon/store/fetching/hub.py",),
     "pydantic": ("daemon/inferd_daemon/config.py",),
     "pydantic_settings": ("daemon/inferd_daemon/config.py",),

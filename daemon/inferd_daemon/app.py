@@ -30,7 +30,7 @@ from inferd_actors.engines.llama_cpp.reordering import reordered_types
 from inferd_actors.headers.reader import read_header
 from inferd_daemon import config, discovery, notify, rows_file
 from inferd_daemon.attendants import LIVES, Attendants
-from inferd_daemon.catalogue import Catalogue, ModelId, Models
+from inferd_daemon.catalogue import STANDBY, Catalogue, ModelId, Models
 from inferd_daemon.cluster import Cluster
 from inferd_daemon.crossing import Expect, Fact, Farewell
 from inferd_daemon.custodian import Custodian
@@ -53,6 +53,9 @@ from inferd_daemon.registrar import Registrar
 from inferd_daemon.registry import Registry
 from inferd_daemon.requests import BACK_IN_S, Requests
 from inferd_daemon.runtime import taken
+from inferd_daemon.speech_desk import SpeechDesk
+from inferd_daemon.speech_policy import NAME as POLICY_NAME
+from inferd_daemon.speech_policy import PolicyFile
 from inferd_daemon.standby import Standby
 from inferd_daemon.steward import Steward
 from inferd_daemon.store import Store
@@ -131,8 +134,7 @@ def _places(settings: config.Settings) -> discovery.Places:
             ("llama_cpp", ports.llama_cpp_port),
             ("vllm_mlx", ports.vllm_mlx_port),
         ),
-        ollama_dirs=config.ollama_dirs(settings),
-        lm_studio_dirs=config.lm_studio_dirs(settings),
+        files=config.others(settings),
     )
 
 
@@ -168,7 +170,7 @@ class Daemon:
         """Put the rooms together and let apps in. Reading the store takes milliseconds, in a worker thread."""
         models_dir, state_dir = config.models_dir(self._settings), config.state_dir(self._settings)
         with config.usable(models_dir):
-            store = await asyncio.to_thread(Store, models_dir)
+            store = await asyncio.to_thread(Store, models_dir, config.others(self._settings))
         with config.usable(state_dir):
             self._peaks = peaks = await asyncio.to_thread(Peaks, state_dir / PEAKS_NAME)
         configured = frozenset(ModelId.parse(name) for name in self._settings.models)
@@ -191,6 +193,7 @@ class Daemon:
             lifecycle, self._catalogue, store, self._cluster, headers, read_ahead, post, supervisor
         )
         self._pins = pins_of(self._settings, self._catalogue, state_dir / PINS_NAME)
+        self._policy_file = await asyncio.to_thread(PolicyFile, state_dir / POLICY_NAME)
         for fault in self._faults():
             log.warning("check the settings", about=fault.about, problem=fault.what)
         self._gauge = Gauge(supervisor.model_pids, machine.measure, supervisor.measured, peaks.save)
@@ -214,6 +217,14 @@ class Daemon:
             pins=self._pins,
             tasks=self._tasks,
             company=supervisor,
+        )
+        supervisor.speech = SpeechDesk(
+            catalogue=self._catalogue,
+            fleet=supervisor.fleet,
+            requests=supervisor.requests,
+            steward=supervisor.steward,
+            policy_file=self._policy_file,
+            tasks=self._tasks,
         )
         supervisor.desk = Desk(
             catalogue=self._catalogue,
@@ -353,11 +364,8 @@ class Daemon:
         yield from self._cluster.processes()
         yield from ((pid, kind, kind) for pid, kind in self._attendants.processes())
         yield from ((pid, "standby", engine) for pid, engine in self._supervisor.standby_processes())
-        now_s = time.monotonic()
-        for schema in self._catalogue.schemas:
-            view = self._supervisor.fleet.lifecycle.view(schema.id, now_s)
-            if view.pid:
-                yield view.pid, "model", str(schema.id)
+        pids = self._supervisor.model_pids()
+        yield from ((pid, "model", str(model)) for model, pid in pids.items() if model != STANDBY)
 
     def _faults(self) -> list[Problem]:
         """Return what is wrong with settings and files of the daemon's own."""
@@ -365,7 +373,10 @@ class Daemon:
         rows = [Problem("registered models", one[:4096], step, broken=True) for one in self._catalogue.problems]
         step = "correct pins.json in the state directory, or remove it"
         pins = [Problem("pins", self._pins.problem, step, broken=True)] if self._pins.problem else []
-        return [*rows, *pins, *unknown_names(self._settings.memory, self._catalogue.find)]
+        step = "correct speech.json in the state directory, or remove it"
+        wrong = self._policy_file.problem
+        policy = [Problem("speech policy", wrong, step, broken=True)] if wrong else []
+        return [*rows, *pins, *policy, *unknown_names(self._settings.memory, self._catalogue.find)]
 
     def _identity(self) -> DaemonReport:
         return DaemonReport(

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from inferd.messages.control import Priority
 from inferd_daemon.ledger import KEEP_ALIVE_S
+from inferd_daemon.store.elsewhere import Elsewhere, elsewhere
 
 
 def _full(path: Path) -> Path:
@@ -205,23 +206,9 @@ def models_dir(settings: Settings) -> Path:
     return _private(settings.models_dir or Path(base) / "inferd" / "models")
 
 
-def ollama_dirs(settings: Settings) -> tuple[Path, ...]:
-    """Return where Ollama's models may be: its own variable, its user's home, the home of its service."""
-    if settings.discover.ollama_dir is not None:
-        return (settings.discover.ollama_dir,)
-    said = os.environ.get("OLLAMA_MODELS")
-    return (
-        *((Path(said),) if said else ()),
-        Path.home() / ".ollama" / "models",
-        Path("/usr/share/ollama/.ollama/models"),
-    )
-
-
-def lm_studio_dirs(settings: Settings) -> tuple[Path, ...]:
-    """Return where LM Studio's models may be, now and in its earlier versions."""
-    if settings.discover.lm_studio_dir is not None:
-        return (settings.discover.lm_studio_dir,)
-    return (Path.home() / ".lmstudio" / "models", Path.home() / ".cache" / "lm-studio" / "models")
+def others(settings: Settings) -> Elsewhere:
+    """Return where Ollama's and LM Studio's models may be."""
+    return elsewhere(ollama_dir=settings.discover.ollama_dir, lm_studio_dir=settings.discover.lm_studio_dir)
 
 
 @contextmanager

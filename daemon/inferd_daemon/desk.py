@@ -53,7 +53,14 @@ from inferd.messages.operations import (
     Why,
 )
 from inferd.messages.reports import App, DaemonReport, MemoryDecision, Model, Problem
-from inferd.messages.speech import Synthesize, SynthesizeStream, Transcribe, TranscribeStream
+from inferd.messages.speech import (
+    SetSpeechPolicy,
+    SpeechStatus,
+    Synthesize,
+    SynthesizeStream,
+    Transcribe,
+    TranscribeStream,
+)
 from inferd_daemon import health
 from inferd_daemon.catalogue import ModelId
 from inferd_daemon.crossing import Order, Tell
@@ -145,6 +152,8 @@ class Desk:
                 raise AssertionError("the registrar serves this")
             case Hold() | RenewHold() | ReleaseHold() | WarmUp() | Pin() | Unpin():
                 raise AssertionError("the custodian serves this")
+            case SpeechStatus() | SetSpeechPolicy():
+                raise AssertionError("the desk of speech serves this")
             case _:
                 assert_never(work.operation)
 

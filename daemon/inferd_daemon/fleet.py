@@ -22,7 +22,7 @@ from inferd_actors.loading import CAUSES
 from inferd_daemon import lifecycle as life_of
 from inferd_daemon.catalogue import ModelId
 from inferd_daemon.crossing import Expect, Fence, Order, Serve, ToActor
-from inferd_daemon.headers import HEADED
+from inferd_daemon.headers import headed_file
 from inferd_daemon.ids import Life
 from inferd_daemon.inbox import Inbox
 from inferd_daemon.lifecycle import State
@@ -196,8 +196,9 @@ class Fleet:
         except OSError as failed:
             self.step(life_of.LoadFailed(life, "engine", f"its file cannot be looked at: {failed}"), now_s)
             return
-        if path is not None and schema.engine in HEADED:
-            self._headers.ask(path, partial(self._audience.header_read, life, path))
+        headed = headed_file(schema.engine, path)
+        if headed is not None and path is not None:
+            self._headers.ask(headed, partial(self._audience.header_read, life, path))
         else:
             self._load(life, schema, path)
 
@@ -220,15 +221,15 @@ class Fleet:
         """Have the file read while the process starts, its header too; what is wrong is said when the load is ordered."""
         schema = self._catalogue.of(model)
         path = self._path(schema)
-        if path is not None:
-            self._read_ahead.begin(path, lambda: self.lifecycle.model_of(life) == model)
-            if schema.engine in HEADED:
-                self._headers.ask(path, lambda _answer: None)
+        headed = headed_file(schema.engine, path)
+        if headed is not None:
+            self._read_ahead.begin(headed, lambda: self.lifecycle.model_of(life) == model)
+            self._headers.ask(headed, lambda _answer: None)
 
     def know_headers(self, engine: str, go_on: Callable[[], bool]) -> None:
         """Have the headers of stored models read that no load has needed yet, one after the other while `go_on()`."""
-        schemas = (schema for schema in self._catalogue.schemas if schema.engine == engine and engine in HEADED)
-        paths = deque(islice((path for schema in schemas if (path := self._path(schema))), AHEAD))
+        schemas = (schema for schema in self._catalogue.schemas if schema.engine == engine)
+        paths = deque(islice((path for one in schemas if (path := headed_file(engine, self._path(one)))), AHEAD))
 
         def next_one(_answer: Answer | None = None) -> None:
             if paths and go_on():

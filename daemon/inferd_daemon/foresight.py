@@ -1,6 +1,6 @@
 """What a load will take, as far as its file's header tells: better than a guess by the file's size, worse than a measured peak.
 
-Covers: asking for the header, predicting from it. Does not cover the prediction (`engines.llama_cpp.prediction`), the guess
+Covers: asking for the header, predicting from it. Does not cover the prediction (`prediction` in the engines' rooms), the guess
 (`ledger.estimate`), or what was learned (`peaks`). Runs in the loop; nothing here blocks but a look at a file's size and time.
 """
 
@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferd.errors import LoadFailed
+from inferd_actors.engines.faster_whisper import prediction as faster_whisper
 from inferd_actors.engines.llama_cpp.prediction import predict
-from inferd_daemon.headers import HEADED, Answer, Headers
+from inferd_actors.engines.piper import prediction as piper
+from inferd_daemon.headers import HEADED, Answer, Headers, headed_file
 
 if TYPE_CHECKING:
     from inferd_daemon.catalogue import Schema
@@ -42,7 +44,7 @@ class Foresight:
 
     def _path(self, schema: Schema) -> Path | LoadFailed | None:
         try:
-            return self._store.path(schema) if schema.engine in HEADED else None
+            return headed_file(schema.engine, self._store.path(schema)) if schema.engine in HEADED else None
         except LoadFailed as failed:
             return LoadFailed(failed.message, details={"cause": "file_missing"})
         except OSError as failed:
@@ -53,6 +55,12 @@ class Foresight:
         if isinstance(answer, LoadFailed):
             return answer
         try:
-            return predict(answer, schema.engine_options, reordered=self._reordered).peak_bytes
+            match schema.engine:
+                case "faster_whisper":
+                    return faster_whisper.peak_bytes(answer, schema.engine_options)
+                case "piper":
+                    return piper.peak_bytes(answer, schema.engine_options)
+                case _:
+                    return predict(answer, schema.engine_options, reordered=self._reordered).peak_bytes
         except LoadFailed as failed:
             return failed

@@ -8,23 +8,35 @@ file's size and time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from inferd.errors import LoadFailed
+from inferd_actors.engines.faster_whisper import prediction as faster_whisper
+from inferd_actors.engines.piper import prediction as piper
 from inferd_actors.headers.header import Header
 from inferd_actors.headers.reader import read_header
 from inferd_daemon.telemetry import report, survived
 
-HEADED: Final = frozenset({"llama_cpp"})
-"""Engines that read GGUF files: no file reaches them before its header was read within limits."""
+HEADED: Final[Mapping[str, str]] = MappingProxyType(
+    {"llama_cpp": "*", "faster_whisper": faster_whisper.FILE, "piper": piper.FILE}
+)
+"""Engine → which of a model's files has the header: no file reaches these engines before it was read within limits."""
 KEPT: Final = 256
 """Answers that are remembered, some kilobytes each: more models than anybody keeps on one disk."""
 
 Answer = Header | LoadFailed
 OnRead = Callable[[Answer], None]
 """In the loop."""
+
+
+def headed_file(engine: str, path: Path | None) -> Path | None:
+    """Return the file to read before this engine sees what is at `path`; None: there is none. Looks into a folder."""
+    if path is None or engine not in HEADED:
+        return None
+    return next(iter(sorted(path.glob(HEADED[engine]))), path) if path.is_dir() else path
 
 
 class Mark(NamedTuple):

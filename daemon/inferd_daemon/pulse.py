@@ -126,6 +126,11 @@ class Pulses:
         pulse.is_asked = False
         pulse.strikes += 1
 
+    def patience_s(self, life: Life) -> float:
+        """Return how long a step of it may take before that is suspicious."""
+        pulse = self._pulses.get(life)
+        return pulse.patience_s if pulse else FIRST_QUIET_S
+
     def look(self, now_s: float) -> list[Verdict]:
         """Return what is due: whom to ask, and whom to give up."""
         due = [(life, pulse) for life, pulse in self._pulses.items() if now_s >= pulse.due_s and self._inflight(life)]

@@ -16,6 +16,7 @@ from inferd import wire
 from inferd.errors import DeadlineExceeded, InferenceError, ModelFailed, UnsupportedMode
 from inferd.messages.events import Accepted, Cancelled, Error, Loading, Queued, Terminal
 from inferd.messages.operations import FOR_MODELS, FOR_VOCABULARIES, Generate, Operation
+from inferd.messages.speech import Transcribe, TranscribeStream
 from inferd_actors.messages import Facts, ModelFile, Submit
 from inferd_daemon import admission, config, crossing, scheduler
 from inferd_daemon.catalogue import VOCAB
@@ -31,9 +32,6 @@ from inferd_daemon.work import ALL, Ending, Work, WorkTable
 if TYPE_CHECKING:
     from inferd.messages.control import Request
     from inferd_daemon.catalogue import ModelId, Models, Schema
-
-END_LIMIT_S: Final = 10.0
-"""A living engine ends a stream within a step; the longest step is a prefill chunk, some seconds on a slow machine."""
 
 BACK_IN_S: Final = 5.0
 """When the successor of a stopping service answers: its manager restarts it at once, and the socket is open before Ray."""
@@ -73,6 +71,9 @@ class Company(Protocol):
     def served(self, life: Life, first_s: float | None, now_s: float) -> None:
         """This life completed a request, whose first piece came so long after it was given to it."""
 
+    def step_limit_s(self, life: Life) -> float:
+        """Return how long a step of this life's engine may take: a living engine ends a stream within one."""
+
     def hung(self, life: Life, reason: str, now_s: float) -> None:
         """This life did not do what it was told."""
 
@@ -91,8 +92,8 @@ class Company(Protocol):
     def kept(self, model: ModelId, keep_s: float | None, now_s: float) -> None:
         """A request has used this model, which is to stay for so long; None: as configured."""
 
-    def default_model(self, op: str) -> str:
-        """Return the model of requests that name none, by their operation's wire name."""
+    def default_model(self, op: str, language: str | None = None) -> str:
+        """Return the model of requests that name none, by their operation's wire name and the language of its sound."""
 
     def file_of(self, schema: Schema, now_s: float) -> ModelFile:
         """Return a stored model's file. Raises LoadFailed."""
@@ -165,7 +166,8 @@ class Requests:
     def _schema_for(self, operation: Operation, request: Request) -> Schema | None:
         if type(operation) not in FOR_MODELS | FOR_VOCABULARIES:
             return None
-        return served(self._catalogue.find(request.model or self._company.default_model(request.op)))
+        language = operation.language if isinstance(operation, (Transcribe, TranscribeStream)) else None
+        return served(self._catalogue.find(request.model or self._company.default_model(request.op, language)))
 
     def _file_for(self, operation: Operation, schema: Schema | None, now_s: float) -> ModelFile | None:
         if schema is None or type(operation) not in FOR_VOCABULARIES:
@@ -365,7 +367,7 @@ class Requests:
                 self._company.unwanted(work.model, now_s)
         elif work.ending is None:
             work.ending = reason
-            self._timers.set(work.stream, now_s + END_LIMIT_S)
+            self._timers.set(work.stream, now_s + self._company.step_limit_s(Life(work.life)))
             if reason != "app":  # the app's own cancel has gone to the actor already
                 self._post([EndAtActor(work.stream, reason)])
 
@@ -427,7 +429,7 @@ class Requests:
     def _look_after(self, work: Work, now_s: float) -> None:
         # 1. Asked to end, and its actor did not: the actor hangs.
         if work.ending is not None:
-            reason = f"did not end a stream within {END_LIMIT_S:g} s of being told ({work.ending})"
+            reason = f"did not end a stream ({work.ending}) for longer than a step of it may take"
             self._company.hung(Life(work.life), reason, now_s)
         # 2. An actor works on it: the wires know when it last moved.
         elif work.life:

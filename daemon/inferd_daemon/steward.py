@@ -21,6 +21,8 @@ from inferd_actors.loading import CAUSES
 from inferd_daemon import ledger, lifecycle
 from inferd_daemon.catalogue import STANDBY, ModelId
 from inferd_daemon.inbox import Inbox
+from inferd_daemon.ledger import RAM
+from inferd_daemon.ledger.verdict import Squeezed, TooLarge
 from inferd_daemon.lifecycle import State
 from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
 from inferd_daemon.refusal import own_fault, refusal
@@ -261,6 +263,18 @@ class Steward:
 
     # --- the process without a model
 
+    def would_fit(self, schema: Schema, now_s: float) -> bool:
+        """Tell whether a load could have its memory now, by what was learned or the size of its files; nothing is read.
+
+        True while the machine's memory was never read: then nothing is known against it.
+        """
+        if RAM not in self.ledger.accounts.rooms:
+            return True
+        learned = self._peaks.of(self._shape(schema))
+        need_bytes = learned.peak_bytes if learned else self._guessed_bytes(schema)
+        _, verdict = self.ledger.preview(schema.id, need_bytes, now_s)
+        return not isinstance(verdict, (TooLarge, Squeezed))
+
     def stand_by(self, now_s: float) -> bool:
         """Reserve what a process takes that has an engine's libraries and no model; False: somebody would have to leave."""
         self._step(ledger.Ticked(), now_s, look=True)
@@ -309,10 +323,11 @@ class Steward:
         )
 
     def _file_bytes(self, schema: Schema) -> int:
-        """Return the size of a model's files; 0 for none, or if they cannot be looked at: its load will tell."""
+        """Return the size of a model's files, of those that are not here as recorded; 0 if it is not known, or for none."""
         with suppress(OSError):
-            return self._store.size_bytes(schema) if self._store.has(schema) else 0
-        return 0
+            if self._store.has(schema):
+                return self._store.size_bytes(schema)
+        return schema.file_bytes
 
     # --- deciding
 

@@ -2,7 +2,7 @@
 
 Covers: who hears what, the keeper's comings and goings, hung actors, and the one timer. Does not cover deciding: that is
 `lifecycle`, `scheduler`, `admission`; nor the rooms' own work: `fleet` (models), `requests`, `desk`, `pulls`,
-`registrar`, `steward` (memory).
+`registrar`, `speech_desk`, `steward` (memory).
 Every method runs in the loop; none blocks.
 """
 
@@ -17,7 +17,7 @@ import structlog
 
 from inferd.messages.events import Cancelled, Error, PullProgress
 from inferd_actors import messages as actors
-from inferd_daemon import crossing, custodian, lifecycle, registrar
+from inferd_daemon import crossing, custodian, lifecycle, registrar, speech_desk
 from inferd_daemon.attendance import Attendance
 from inferd_daemon.attendants import Attendants
 from inferd_daemon.catalogue import STANDBY, VOCAB, ModelId, Models, Schema
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from inferd_daemon.pulls import Pulls
     from inferd_daemon.registrar import Registrar
     from inferd_daemon.requests import Requests
+    from inferd_daemon.speech_desk import SpeechDesk
     from inferd_daemon.standby import Standby
     from inferd_daemon.steward import Steward
     from inferd_daemon.work import Work
@@ -68,6 +69,7 @@ class Supervisor:
     steward: Steward
     registrar: Registrar
     custodian: Custodian
+    speech: SpeechDesk
 
     def __init__(
         self,
@@ -166,10 +168,6 @@ class Supervisor:
             self.fleet.step(lifecycle.Greeted(life), now_s)
 
     def _actor_said(self, life: Life, message: object, now_s: float) -> None:
-        if isinstance(
-            message, actors.Loaded
-        ):  # a life sign, too: its hello may be long ago, and requests follow at once
-            self._alive_s[life] = now_s
         match message:
             case actors.Alive():
                 self._pulses.moved(life, message.steps, now_s)
@@ -294,6 +292,8 @@ class Supervisor:
             self.custodian.answer(work, now_s)
         elif isinstance(work.operation, registrar.Operation):
             self.registrar.answer(work)
+        elif isinstance(work.operation, speech_desk.Operation):
+            self.speech.answer(work)
         else:
             self.desk.answer(work)
 
@@ -416,6 +416,10 @@ class Supervisor:
         """This life completed a request, whose first piece came so long after it was given to it."""
         self.fleet.step(lifecycle.Served(life, first_s), now_s)
 
+    def step_limit_s(self, life: Life) -> float:
+        """Return how long a step of this life's engine may take."""
+        return self._pulses.patience_s(life)
+
     def hung(self, life: Life, reason: str, now_s: float) -> None:
         """This life did not do what it was told."""
         log.warning("hung", life=life, reason=reason)
@@ -438,11 +442,13 @@ class Supervisor:
         """Return a model's context, 0 while it is not known."""
         return self.fleet.context_tokens(schema, now_s)
 
-    def default_model(self, op: str) -> str:
+    def default_model(self, op: str, language: str | None = None) -> str:
         """Return the model of requests that name none: see `defaults`."""
+        choice = self.speech.choice(op, language)
+        if choice is not None:
+            return choice.model
         now_s = time.monotonic()
         return default_model(
-            op,
             self._catalogue.schemas,
             lambda model: self.fleet.lifecycle.view(model, now_s).state is not lifecycle.State.ABSENT,
             configured=self._default_model,

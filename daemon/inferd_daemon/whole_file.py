@@ -18,10 +18,11 @@ def write(path: Path, data: bytes) -> None:
         target.flush()
         os.fsync(handle)
     part.replace(path)
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have names that came, went or changed in the folder on the disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)

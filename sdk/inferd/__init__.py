@@ -100,6 +100,9 @@ from inferd.messages.speech import (
     Final,
     Heard,
     Partial,
+    SpeechHealth,
+    SpeechPolicy,
+    SpeechStage,
     SpeechStarted,
     SpeechStopped,
     SpokenWord,
@@ -109,6 +112,7 @@ from inferd.messages.speech import (
 from inferd.reply import Done, GenerateEvent, PullEvent, Reply, accumulate
 from inferd.sound_file import Audio
 from inferd.speech_drafts import HearingOptions, SpeakingOptions
+from inferd.speech_setup import SmokeStep, SmokeTest, SpeechSetup
 from inferd.speech_streams import SpeechStream, Synthesis, Transcription, TranscriptStream
 from inferd.spoken import Speech, SpeechEvent
 from inferd.streams import ReplyStream, Stream
@@ -208,9 +212,15 @@ __all__ = [
     "ResourceBlocked",
     "Resumed",
     "SchemaNotSupported",
+    "SmokeStep",
+    "SmokeTest",
     "SpeakingOptions",
     "Speech",
     "SpeechEvent",
+    "SpeechHealth",
+    "SpeechPolicy",
+    "SpeechSetup",
+    "SpeechStage",
     "SpeechStarted",
     "SpeechStopped",
     "SpeechStream",

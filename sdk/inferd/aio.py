@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from inferd.aio_duplex import AsyncLoopback
 from inferd.aio_holds import AsyncHold
 from inferd.aio_speech_calls import AsyncSpeechCalls
+from inferd.aio_speech_set import AsyncSpeechSet
 from inferd.aio_streams import AsyncReplyStream, AsyncStream, Bound, Box, answer
 from inferd.drafts import (
     CALL_TIMEOUT_S,
@@ -80,6 +81,7 @@ class AsyncClient(AsyncSpeechCalls):
         self._line = Line(app, socket, connect_timeout_s, bound.post, bound.bind, bound)
         self.models = AsyncModels(self._line)
         self.daemon = AsyncDaemon(self._line)
+        self.speech = AsyncSpeechSet(self._line)
 
     async def generate(
         self,

@@ -48,6 +48,7 @@ class AsyncSpeechCalls:
         model: str | None = None,
         priority: Priority = "interactive",
         timeout_s: float = STREAM_TIMEOUT_S,
+        keep_alive_s: float | None = None,
     ) -> Transcript:
         """Return the words of a whole sound; see `Client.transcribe`. Cancelling the task cancels the request."""
         async with await self.transcription(
@@ -59,6 +60,7 @@ class AsyncSpeechCalls:
             model=model,
             priority=priority,
             timeout_s=timeout_s,
+            keep_alive_s=keep_alive_s,
         ) as stream:
             return await stream.transcript()
 
@@ -73,11 +75,14 @@ class AsyncSpeechCalls:
         model: str | None = None,
         priority: Priority = "interactive",
         timeout_s: float = STREAM_TIMEOUT_S,
+        keep_alive_s: float | None = None,
     ) -> AsyncTranscription:
         """Return the words of a whole sound as they are found; see `Client.transcription`. The file is read in a thread."""
         bulk, whole = await asyncio.to_thread(_opened, audio, rate_hz)
         fields = {"rate_hz": rate_hz, "language": language, "prompt": prompt, "timestamps": timestamps}
-        request = transcribe_draft(whole, fields, timeout_s=timeout_s, priority=priority, model=model)
+        request = transcribe_draft(
+            whole, fields, timeout_s=timeout_s, priority=priority, model=model, keep_alive_s=keep_alive_s
+        )
         return AsyncTranscription(self._line, request, bulk if whole is None else None)
 
     def transcribe_stream(
@@ -87,10 +92,13 @@ class AsyncSpeechCalls:
         model: str | None = None,
         priority: Priority = "interactive",
         timeout_s: float = STREAM_TIMEOUT_S,
+        keep_alive_s: float | None = None,
         **options: Unpack[HearingOptions],
     ) -> AsyncTranscriptStream:
         """Return a stream that transcribes sound as it is sent; see `Client.transcribe_stream`."""
-        request = transcribe_stream_draft(rate_hz, options, timeout_s=timeout_s, priority=priority, model=model)
+        request = transcribe_stream_draft(
+            rate_hz, options, timeout_s=timeout_s, priority=priority, model=model, keep_alive_s=keep_alive_s
+        )
         return AsyncTranscriptStream(self._line, request, rate_hz)
 
     async def synthesize(
@@ -102,11 +110,12 @@ class AsyncSpeechCalls:
         model: str | None = None,
         priority: Priority = "interactive",
         timeout_s: float = STREAM_TIMEOUT_S,
+        keep_alive_s: float | None = None,
         **options: Unpack[SpeakingOptions],
     ) -> Speech:
         """Return a text spoken; see `Client.synthesize`. Cancelling the task cancels the request."""
         async with self.synthesis(
-            text, voice, rate, model=model, priority=priority, timeout_s=timeout_s, **options
+            text, voice, rate, model=model, priority=priority, timeout_s=timeout_s, keep_alive_s=keep_alive_s, **options
         ) as stream:
             return await stream.speech()
 
@@ -119,10 +128,13 @@ class AsyncSpeechCalls:
         model: str | None = None,
         priority: Priority = "interactive",
         timeout_s: float = STREAM_TIMEOUT_S,
+        keep_alive_s: float | None = None,
         **options: Unpack[SpeakingOptions],
     ) -> AsyncSynthesis:
         """Return a text spoken as it is made; see `Client.synthesis`."""
-        request = synthesize_draft(text, voice, rate, options, timeout_s=timeout_s, priority=priority, model=model)
+        request = synthesize_draft(
+            text, voice, rate, options, timeout_s=timeout_s, priority=priority, model=model, keep_alive_s=keep_alive_s
+        )
         return AsyncSynthesis(self._line, request)
 
     def synthesize_stream(
@@ -134,11 +146,12 @@ class AsyncSpeechCalls:
         model: str | None = None,
         priority: Priority = "interactive",
         timeout_s: float = STREAM_TIMEOUT_S,
+        keep_alive_s: float | None = None,
         **options: Unpack[SpeakingOptions],
     ) -> AsyncSpeechStream:
         """Return a stream that speaks text as it is sent; see `Client.synthesize_stream`."""
         request = synthesize_stream_draft(
-            voice, rate, options, epoch, timeout_s=timeout_s, priority=priority, model=model
+            voice, rate, options, epoch, timeout_s=timeout_s, priority=priority, model=model, keep_alive_s=keep_alive_s
         )
         return AsyncSpeechStream(self._line, request, epoch)
 

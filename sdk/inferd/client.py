@@ -1,12 +1,12 @@
 """The blocking client: every call waits; many threads may call at once.
 
-Covers: `Client` and its rooms `models` and `daemon`. See also: `speech_calls`, a part of it; `aio`, the same names awaited;
-`drafts` for what calls take.
+Covers: `Client` and its rooms `models` and `daemon`. See also: `speech_calls`, a part of it; `speech_set`, its room `speech`;
+`aio`, the same names awaited; `drafts` for what calls take.
 
 `timeout_s` is the longest time without progress (queue position, load, output, bytes) of `generate`, `stream`, the calls
-about speech, `loopback`, `models.pull`, `models.hold`, `models.warm_up`: 300 s unless told. It is the whole time of
-`tokenize`, `detokenize`, `estimate_tokens`, `models.unload`, `models.remove`, `models.unregister`: 60 s, of
-`models.discover`: 30 s, and of everything else: 10 s.
+about speech, `speech.prepare`, `speech.install`, `speech.smoke_test`, `loopback`, `models.pull`, `models.hold`,
+`models.warm_up`: 300 s unless told. It is the whole time of `tokenize`, `detokenize`, `estimate_tokens`, `models.unload`,
+`models.remove`, `models.unregister`: 60 s, of `models.discover`: 30 s, and of everything else: 10 s.
 Every call can raise ConnectionLost (no daemon within `connect_timeout_s`, or the line broke for good), VersionMismatch,
 PermissionDenied (somebody else's daemon), QueueFull (256 requests unfinished), DeadlineExceeded, InvalidRequest.
 """
@@ -45,6 +45,7 @@ from inferd.listed import DISCOVER_TIMEOUT_S, REMOVE_TIMEOUT_S, register_draft, 
 from inferd.messages import events, operations
 from inferd.messages.events import Pulled, PullProgress
 from inferd.speech_calls import SpeechCalls
+from inferd.speech_set import SpeechSet
 from inferd.streams import ReplyStream, Stream, answer
 from inferd.vocabulary import (
     VOCABULARY_TIMEOUT_S,
@@ -88,6 +89,7 @@ class Client(SpeechCalls):
         self._line = Line(app, socket, connect_timeout_s, _post)
         self.models = Models(self._line)
         self.daemon = Daemon(self._line)
+        self.speech = SpeechSet(self._line)
 
     def generate(
         self,

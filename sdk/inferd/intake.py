@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from copy import copy
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar
 
 from inferd import endings
 from inferd.calls import Cancel, Delivery, Leave, Say
@@ -54,19 +54,22 @@ class Intake(Generic[E]):
 
     def take(self, item: Item) -> E | None:
         """Return what the app sees of an item, None if nothing. Raises the error that ends the stream."""
-        if isinstance(item, InferenceError):
-            self._failure = item
-            raise copy(item)
         if not isinstance(item, Delivery):
-            raise TypeError(f"a stream's mailbox got {type(item).__name__}")
+            self._fail(item)
         if item.receipt:
             self._connection.tell(item.receipt)
         if item.event is None:
             return None
         if isinstance(item.event, events.Accepted):
             self.trace_id = item.event.trace_id
-        self._ended = self._ended or isinstance(item.event, events.TERMINALS)
+        self._ended = self._ended or type(item.event) in events.ENDS
         return self._view.show(item.event, time.monotonic())
+
+    def _fail(self, item: object) -> NoReturn:
+        if not isinstance(item, InferenceError):
+            raise TypeError(f"a stream's mailbox got {type(item).__name__}")
+        self._failure = item
+        raise copy(item)
 
     def check(self) -> bool:
         """Return whether more will come. Raises, again, the error that ended the stream: it never passes for an end."""

@@ -177,7 +177,7 @@ class Requests:
         if event is not None:
             live.latest = type(event)
         delivery = Delivery(event, receipt)
-        terminal = isinstance(event, events.TERMINALS)
+        terminal = type(event) in events.ENDS
         grants = live.call.grants
         if grants and (terminal or isinstance(event, events.Granted)):
             self._deliver(live, grants, delivery)

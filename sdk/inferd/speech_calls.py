@@ -3,6 +3,7 @@
 Covers: `SpeechCalls`, a part of `Client`. See also: `aio_speech_calls`, the same names awaited.
 
 `timeout_s` is the longest time without progress (queue position, load, output, what is fed): 300 s unless told.
+`keep_alive_s`: how long the model is to stay loaded afterwards, unused; see `Client.generate`.
 What every call can raise: see `client`.
 """
 
@@ -49,6 +50,7 @@ class SpeechCalls:
         model: str | None = None,
         priority: Priority = "interactive",
         timeout_s: float = STREAM_TIMEOUT_S,
+        keep_alive_s: float | None = None,
     ) -> Transcript:
         """Return the words of a whole sound; silence, noise and music have none. Blocks until they are complete.
 
@@ -69,6 +71,7 @@ class SpeechCalls:
             model=model,
             priority=priority,
             timeout_s=timeout_s,
+            keep_alive_s=keep_alive_s,
         ) as stream:
             return stream.transcript()
 
@@ -83,6 +86,7 @@ class SpeechCalls:
         model: str | None = None,
         priority: Priority = "interactive",
         timeout_s: float = STREAM_TIMEOUT_S,
+        keep_alive_s: float | None = None,
     ) -> Transcription:
         """Return the words of a whole sound as they are found: state, segments; then `transcript()` has the whole.
 
@@ -91,7 +95,9 @@ class SpeechCalls:
         bulk = opened(audio, rate_hz)
         whole = bulk.whole()
         fields = {"rate_hz": rate_hz, "language": language, "prompt": prompt, "timestamps": timestamps}
-        request = transcribe_draft(whole, fields, timeout_s=timeout_s, priority=priority, model=model)
+        request = transcribe_draft(
+            whole, fields, timeout_s=timeout_s, priority=priority, model=model, keep_alive_s=keep_alive_s
+        )
         return Transcription(self._line, request, bulk if whole is None else None)
 
     def transcribe_stream(
@@ -101,6 +107,7 @@ class SpeechCalls:
         model: str | None = None,
         priority: Priority = "interactive",
         timeout_s: float = STREAM_TIMEOUT_S,
+        keep_alive_s: float | None = None,
         **options: Unpack[HearingOptions],
     ) -> TranscriptStream:
         """Return a stream that transcribes sound as it is sent: int16, mono, at `rate_hz`. Does not block.
@@ -109,7 +116,9 @@ class SpeechCalls:
         `HearingOptions`. A slow machine thins partials out; it never falls behind without bound. Iterating raises what
         `transcribe` raises, and Cancelled (reason starved_feed) when nothing is sent for too long.
         """
-        request = transcribe_stream_draft(rate_hz, options, timeout_s=timeout_s, priority=priority, model=model)
+        request = transcribe_stream_draft(
+            rate_hz, options, timeout_s=timeout_s, priority=priority, model=model, keep_alive_s=keep_alive_s
+        )
         return TranscriptStream(self._line, request, rate_hz)
 
     def synthesize(
@@ -121,6 +130,7 @@ class SpeechCalls:
         model: str | None = None,
         priority: Priority = "interactive",
         timeout_s: float = STREAM_TIMEOUT_S,
+        keep_alive_s: float | None = None,
         **options: Unpack[SpeakingOptions],
     ) -> Speech:
         """Return a text spoken: int16 samples, their rate, its words with their times. Blocks until it is complete.
@@ -130,7 +140,7 @@ class SpeechCalls:
         of its range), ModelNotFound, NoEligibleModel, LoadFailed, ModelFailed (a retry helps), and what every call can.
         """
         with self.synthesis(
-            text, voice, rate, model=model, priority=priority, timeout_s=timeout_s, **options
+            text, voice, rate, model=model, priority=priority, timeout_s=timeout_s, keep_alive_s=keep_alive_s, **options
         ) as stream:
             return stream.speech()
 
@@ -143,13 +153,16 @@ class SpeechCalls:
         model: str | None = None,
         priority: Priority = "interactive",
         timeout_s: float = STREAM_TIMEOUT_S,
+        keep_alive_s: float | None = None,
         **options: Unpack[SpeakingOptions],
     ) -> Synthesis:
         """Return a text spoken as it is made: state, sound, words; then `speech()` has the whole. Does not block.
 
         Takes and raises what `synthesize` does.
         """
-        request = synthesize_draft(text, voice, rate, options, timeout_s=timeout_s, priority=priority, model=model)
+        request = synthesize_draft(
+            text, voice, rate, options, timeout_s=timeout_s, priority=priority, model=model, keep_alive_s=keep_alive_s
+        )
         return Synthesis(self._line, request)
 
     def synthesize_stream(
@@ -161,6 +174,7 @@ class SpeechCalls:
         model: str | None = None,
         priority: Priority = "interactive",
         timeout_s: float = STREAM_TIMEOUT_S,
+        keep_alive_s: float | None = None,
         **options: Unpack[SpeakingOptions],
     ) -> SpeechStream:
         """Return a stream that speaks text as it is sent, token by token if need be. Does not block.
@@ -169,6 +183,6 @@ class SpeechCalls:
         an interruption made stale. The rest is as in `synthesize`; iterating raises what that raises.
         """
         request = synthesize_stream_draft(
-            voice, rate, options, epoch, timeout_s=timeout_s, priority=priority, model=model
+            voice, rate, options, epoch, timeout_s=timeout_s, priority=priority, model=model, keep_alive_s=keep_alive_s
         )
         return SpeechStream(self._line, request, epoch)

@@ -58,18 +58,25 @@ def transcribe_draft(
     timeout_s: float,
     priority: Priority,
     model: str | None,
+    keep_alive_s: float | None,
 ) -> Draft:
     """Return the request for the words of a whole sound. Raises InvalidRequest naming the first wrong field."""
     operation = wire.from_fields({"audio": audio, **fields}, speech.Transcribe)
-    return draft(operation, timeout_s=timeout_s, priority=priority, model=model)
+    return draft(operation, timeout_s=timeout_s, priority=priority, model=model, keep_alive_s=keep_alive_s)
 
 
 def transcribe_stream_draft(
-    rate_hz: int, options: HearingOptions, *, timeout_s: float, priority: Priority, model: str | None
+    rate_hz: int,
+    options: HearingOptions,
+    *,
+    timeout_s: float,
+    priority: Priority,
+    model: str | None,
+    keep_alive_s: float | None,
 ) -> Draft:
     """Return the request to listen. Raises InvalidRequest naming the first wrong field."""
     operation = wire.from_fields({"rate_hz": rate_hz, **options}, speech.TranscribeStream)
-    return draft(operation, timeout_s=timeout_s, priority=priority, model=model)
+    return draft(operation, timeout_s=timeout_s, priority=priority, model=model, keep_alive_s=keep_alive_s)
 
 
 def synthesize_draft(
@@ -81,13 +88,14 @@ def synthesize_draft(
     timeout_s: float,
     priority: Priority,
     model: str | None,
+    keep_alive_s: float | None,
 ) -> Draft:
     """Return the request to speak a text. Raises InvalidRequest naming the first wrong field."""
     model, speaker = _who(voice, model)
     operation = wire.from_fields({"text": text, "voice": speaker, "rate": rate, **options}, speech.Synthesize)
     if not operation.text.strip():
         raise invalid("text", "expected words to speak, got none")
-    return draft(operation, timeout_s=timeout_s, priority=priority, model=model)
+    return draft(operation, timeout_s=timeout_s, priority=priority, model=model, keep_alive_s=keep_alive_s)
 
 
 def synthesize_stream_draft(
@@ -99,12 +107,13 @@ def synthesize_stream_draft(
     timeout_s: float,
     priority: Priority,
     model: str | None,
+    keep_alive_s: float | None,
 ) -> Draft:
     """Return the request to speak what will be fed. Raises InvalidRequest naming the first wrong field."""
     model, speaker = _who(voice, model)
     fields = {"voice": speaker, "rate": rate, "epoch": epoch, **options}
     operation = wire.from_fields(fields, speech.SynthesizeStream)
-    return draft(operation, timeout_s=timeout_s, priority=priority, model=model)
+    return draft(operation, timeout_s=timeout_s, priority=priority, model=model, keep_alive_s=keep_alive_s)
 
 
 def _who(voice: str | None, model: str | None) -> tuple[str | None, str | None]:

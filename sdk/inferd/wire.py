@@ -9,7 +9,6 @@ Layout of an event:   msgpack [type, request, seq, n_blobs, fields], packed once
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -68,9 +67,8 @@ EVENTS_TYPE = "events"
 """Header `type` of a message that carries events."""
 
 
-@dataclass(frozen=True, slots=True)
-class PackedEvent:
-    """An event encoded once: kept for replay, forwarded unopened. `seq` 0 for state events."""
+class PackedEvent(NamedTuple):
+    """An event encoded once: kept for replay, forwarded unopened. `seq` 0 for state events. A tuple, like `Arrival`."""
 
     request: int
     seq: int
@@ -80,7 +78,7 @@ class PackedEvent:
     @property
     def size_bytes(self) -> int:
         """What this event counts in a window of bytes."""
-        return len(self.packed) + sum(map(len, self.blobs))
+        return len(self.packed) + sum(map(len, self.blobs)) if self.blobs else len(self.packed)
 
 
 class Arrival(NamedTuple):
@@ -167,8 +165,8 @@ class _Look(Protocol):
     def get_structure_hook(self, kind: type[T], /) -> Callable[[Any, Any], T]:
         """Return what `structure` calls for a class."""
 
-    def unstructure(self, message: Any, /) -> Any:  # noqa: ANN401 - plain values of any shape
-        """Return a message as plain values."""
+    def get_unstructure_hook(self, kind: type, /) -> Callable[[Any], Any]:
+        """Return what makes plain values of a message of a class."""
 
 
 @cache
@@ -181,13 +179,14 @@ def _looks(asking: bool) -> tuple[_Look, _Look]:  # noqa: FBT001 - a key, for wh
 
 
 @cache
-def _quick(kind: type[T], asking: bool) -> Callable[[Any, Any], T]:  # noqa: FBT001 - as above
+def _quick(kind: Any, asking: bool) -> Callable[[Any, Any], Any]:  # noqa: ANN401, FBT001 - a class; as above
     return _looks(asking)[0].get_structure_hook(kind)
 
 
 def _structure(value: object, kind: type[T], *, asking: bool) -> T:
+    quick: Callable[[Any, Any], T] = _quick(kind, asking)  # type: ignore[arg-type] # mypy takes classes for unhashable
     try:
-        return _quick(kind, asking)(value, kind)
+        return quick(value, kind)
     except Exception:  # noqa: BLE001 - whatever the quick look tripped over, the slow one names it
         try:
             return _looks(asking)[1].structure(value, kind)
@@ -195,9 +194,14 @@ def _structure(value: object, kind: type[T], *, asking: bool) -> T:
             raise field_error(reason) from None
 
 
+@cache
+def _outward(kind: Any) -> Callable[[Any], Any]:  # noqa: ANN401 - a class
+    return _looks(False)[0].get_unstructure_hook(kind)
+
+
 def fields_of(message: object) -> Any:  # noqa: ANN401 - plain values of any shape
     """Return a message as plain values, defaults left out."""
-    return _looks(False)[0].unstructure(message)
+    return _outward(type(message))(message)  # type: ignore[arg-type] # as above
 
 
 def encode(message: object) -> list[bytes]:
@@ -286,10 +290,11 @@ def operation_of(request: control.Request) -> operations.Operation:
 
 def pack_event(request: int, seq: int, event: events.Event) -> PackedEvent:
     """Return an event encoded for the app."""
-    fields = fields_of(event)
-    body, blobs = pack(fields)
-    head = msgpack.packb([tag(type(event)), request, seq, len(blobs)])
-    return PackedEvent(request, seq, b"\x95" + head[1:] + body, blobs)
+    name, fields = tag(type(event)), fields_of(event)
+    packed, blobs = pack((name, request, seq, 0, fields))
+    if blobs:  # only now is their number known
+        packed, _ = pack((name, request, seq, len(blobs), fields))
+    return PackedEvent(request, seq, packed, blobs)
 
 
 def join_events(packed: Sequence[PackedEvent]) -> list[bytes]:

@@ -28,8 +28,9 @@ STORY = (
     "The third one, who was the youngest, asked why.\n\n"
 ) * 6
 SHORT = "Yes, of course."
-WORDS = ["The", "king", "had", "three", "daughters", "in", "2024,", "and", "all", "of", "them", "were", "clever."]
-DESCRIPTION = b'{"num_symbols": 1, "num_speakers": 1, "audio": {"sample_rate": %b}, "espeak": {"voice": %b}, "phoneme_id_map": %b}'
+DESCRIPTION = b"""{"num_symbols": 1, "num_speakers": 1, "audio": {"sample_rate": %b},
+    "espeak": {"voice": %b}, "phoneme_id_map": %b}"""
+WORDS = ("The", "king", "had", "three", "daughters", "in", "2024,", "and", "all", "of", "them", "laughed.")
 MS_SAMPLES = 22.05
 
 
@@ -94,12 +95,12 @@ def test_text_that_stops_in_a_sentence_is_spoken_up_to_its_last_whole_word(rig: 
 
 
 def test_words_have_times_in_order_and_places_in_the_source(rig: VoiceRig) -> None:
-    source = "The **king** had [three daughters](http://x.y) in 2024, and  `all_of` them were clever."
+    source = "The **king** had [three daughters](http://x.y) in 2024, and  `all_of` them laughed."
     stream = rig.say(source)
     duration_ms = 1000 * rig.spoken(stream).duration_s
     found = rig.words(stream)
-    assert [word.text for word in found] == WORDS
-    assert [source[word.first_char : word.end_char] for word in found[:7]] == WORDS[:7]
+    assert [word.text for word in found] == list(WORDS)
+    assert [source[word.first_char : word.end_char] for word in found[:7]] == list(WORDS[:7])
     assert all(one.start_ms <= one.end_ms <= two.start_ms + 1 for one, two in pairwise(found))
     assert found[-1].end_ms <= duration_ms
     assert sum(word.estimated for word in found) <= 4

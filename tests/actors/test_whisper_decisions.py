@@ -22,7 +22,7 @@ from inferd_actors.engines.faster_whisper.endpointing import (  # noqa: E402
     Patience,
     Signal,
 )
-from inferd_actors.engines.faster_whisper.hearing import RATE_HZ  # noqa: E402
+from inferd_actors.engines.faster_whisper.hearing import RATE_HZ, Heard, HeardSegment  # noqa: E402
 from inferd_actors.engines.faster_whisper.line import RANKS, Turn, next_turn  # noqa: E402
 from inferd_actors.engines.faster_whisper.pieces import PIECE_S, Piece, divided, packed  # noqa: E402
 from inferd_actors.engines.faster_whisper.texts import (  # noqa: E402
@@ -31,12 +31,13 @@ from inferd_actors.engines.faster_whisper.texts import (  # noqa: E402
     looks_finished,
     max_tokens,
 )
+from inferd_actors.engines.faster_whisper.words import unrepeated, words_of  # noqa: E402
 
 # --- beginnings and ends
 
 
-def signals(probabilities: Sequence[float], patience: Patience = Patience(), *, finished: bool = True) -> list[Signal]:
-    machine = Endpointing(patience)
+def signals(probabilities: Sequence[float], *, finished: bool = True) -> list[Signal]:
+    machine = Endpointing(Patience())
     return [machine.step(one, looks_finished=finished) for one in probabilities]
 
 
@@ -68,7 +69,10 @@ def test_between_the_thresholds_speech_goes_on_being_speech_and_silence_silence(
 
 @given(st.lists(st.floats(0, 1), max_size=300), st.integers(100, 3_000), st.integers(100, 3_000), st.booleans())
 def test_signals_come_in_an_order_that_makes_sense(
-    probabilities: list[float], silence_ms: int, unfinished_ms: int, finished: bool
+    probabilities: list[float],
+    silence_ms: int,
+    unfinished_ms: int,
+    finished: bool,  # noqa: FBT001 - drawn
 ) -> None:
     machine = Endpointing(Patience(0.5, 200, silence_ms, unfinished_ms))
     speaking = paused = False
@@ -128,7 +132,7 @@ def test_after_a_cut_what_overlaps_is_not_said_twice() -> None:
 
 
 HEARINGS = st.lists(
-    st.one_of(st.lists(st.sampled_from("a b c d".split()), max_size=8), st.sampled_from(["cut", "drop"])), max_size=30
+    st.one_of(st.lists(st.sampled_from("abcd"), max_size=8), st.sampled_from(["cut", "drop"])), max_size=30
 )
 
 
@@ -146,13 +150,34 @@ def test_stable_text_is_a_growing_prefix_whatever_is_heard_and_cut(hearings: lis
         before = agreement.stable
 
 
-@given(st.lists(st.sampled_from("red green blue".split()), min_size=1, max_size=20), st.data())
+@given(st.lists(st.sampled_from(["red", "green", "blue"]), min_size=1, max_size=20), st.data())
 def test_one_text_heard_as_it_grows_becomes_stable_as_it_is(text: list[str], data: st.DataObject) -> None:
     agreement = Agreement()
     for length in [*sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8))), len(text), len(text)]:
         agreement.hear(words(" ".join(text[:length])))
     assert agreement.stable.split() == text
     assert agreement.tentative == ""
+
+
+@pytest.mark.parametrize(
+    ("heard", "kept"),
+    [
+        ("please hold on please hold on", "please hold on"),
+        ("please hold on please hold on please hold", "please hold on"),
+        ("press two to go press two to go", "press two to go"),
+        ("press two to go press two", "press two to go press two"),
+        ("no no no", "no no no"),
+        ("it is what it is", "it is what it is"),
+        ("", ""),
+    ],
+)
+def test_a_hearing_that_runs_on_in_repetition_is_kept_once(heard: str, kept: str) -> None:
+    assert "".join(word.text for word in unrepeated(words(heard))).split() == kept.split()
+
+
+def test_words_of_scripts_without_blanks_are_their_characters() -> None:
+    heard = Heard((HeardSegment(" 你好 OK吧", 0.0, 1.0),), "zh", 1.0, 0.0, 0.1)
+    assert [word.text for word in words_of(heard)] == [" 你", "好", " OK", "吧"]
 
 
 # --- pace and order
@@ -197,7 +222,7 @@ def test_class_goes_before_kind_and_kind_before_age(waiting: list[Turn]) -> None
 @given(st.lists(st.floats(0.1, 3.0), min_size=2, max_size=6), st.integers(20, 200))
 def test_nobody_laps_another(pass_s: list[float], rounds: int) -> None:
     """Streams whose sound comes at the same pace are heard in turn, however long their passes take."""
-    heard, now_s = {at: 0.0 for at in range(len(pass_s))}, 0.0
+    heard, now_s = dict.fromkeys(range(len(pass_s)), 0.0), 0.0
     order = []
     for _ in range(rounds):
         turn = next_turn(Turn(StreamId(at), "voice", "partial", since_s) for at, since_s in heard.items())

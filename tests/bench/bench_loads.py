@@ -10,7 +10,7 @@ import sys
 
 from suite import Suite
 
-NAMES = ("beside", "foreseen")
+NAMES = ("beside", "foreseen", "speech")
 LOADS = Suite("loads", title="loads", modules={name: f"loads_{name}" for name in NAMES})
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 
 from suite import Suite
 
-NAMES = ("one", "eight", "python_server", "server", "busy", "prefix", "voice", "long", "memory")
+NAMES = ("way", "one", "eight", "python_server", "server", "busy", "prefix", "voice", "long", "memory")
 TEXT = Suite("text", title="text under load", modules={name: f"text_{name}" for name in NAMES})
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ from tiny_models import MODELS as TINY  # noqa: E402
 from inferd import Cancelled, Client, DeadlineExceeded, InferenceError, Priority, TextDelta  # noqa: E402
 from inferd.aio import AsyncClient  # noqa: E402
 from inferd.messages.control import PRIORITIES  # noqa: E402
-from inferd.messages.events import TERMINALS, Accepted  # noqa: E402
+from inferd.messages.events import TERMINALS, Accepted, Loading, Queued  # noqa: E402
 
 SECONDS: Final = 1_800
 ROUNDS: Final = 15
@@ -112,8 +112,8 @@ class Tally:
     """Waits for the first text."""
     used_bytes: list[int] = field(default_factory=list)
     """By all models together, each time that they were looked at."""
-    decisions: dict[tuple[str, str, int], tuple[int, int]] = field(default_factory=dict)
-    """Model, kind, moment → what was to be held after it, and the limit."""
+    decisions: dict[tuple[str, str, int], tuple[int, str]] = field(default_factory=dict)
+    """Model, kind, moment → what was to be held after it, and why."""
     wrong: list[str] = field(default_factory=list)
 
 
@@ -156,10 +156,10 @@ async def _read(client: AsyncClient, case: Case, chance: random.Random, tally: T
 
 
 def _vanish(socket: Path, case: Case) -> None:
-    """Ask on a connection of its own and drop it: while the request waits, or after its first text. Blocks."""
+    """Ask on a connection of its own and drop it: at once, or when the request moves. Blocks."""
     with RawApp(socket) as app:
         app.ask(1, words(case.prompt), model=case.model, priority=case.priority)
-        until = (Accepted,) if case.max_tokens % 2 else (TextDelta, *TERMINALS)
+        until = (Accepted,) if case.max_tokens % 2 else (Queued, Loading, TextDelta, *TERMINALS)
         while not isinstance(app.event(1).event, until):
             continue
 
@@ -218,7 +218,7 @@ def note_decisions(client: Client, tally: Tally) -> None:
     for model in MODELS:
         for one in client.daemon.why(model):
             key = model, one.kind, round(time.time() - one.age_s)
-            tally.decisions[key] = one.after_bytes, one.limit_bytes
+            tally.decisions[key] = one.after_bytes, one.rule
 
 
 def lives(client: Client) -> int:
@@ -248,8 +248,7 @@ def judge(tally: Tally, loads: int, seconds: float, weights: Sequence[Weight]) -
     tally.wrong += [f"{count} x {how}" for how, count in failed.items()]
     if tally.asked.total() != tally.ended.total():
         tally.wrong.append(f"{tally.asked.total()} were asked, {tally.ended.total()} ended")
-    died = [f"{model} at {moment}" for model, kind, moment in tally.decisions if kind == "failure"]
-    tally.wrong += [f"failed: {one}" for one in died]
+    tally.wrong += [f"{model} {why}" for (model, kind, _), (_, why) in tally.decisions.items() if kind == "failure"]
     if weights:
         tally.wrong += grown("daemon", list(weights), DAEMON_GROWTH_BYTES)
     reserved = [after for (_, kind, _), (after, _) in tally.decisions.items() if kind == "load"]

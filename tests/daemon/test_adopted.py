@@ -101,10 +101,11 @@ def test_a_name_means_what_ollama_means_by_it(store: Store, home: Path, name: st
 
 
 def test_a_folder_that_ollama_was_told_to_use_is_the_only_one(
-    store: Store, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ollama_has(home / ".ollama/models")
     monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "big"))
+    store = Store(tmp_path / "store")
     assert str(tmp_path / "big") in refused(store, model(TINY)).message
 
     blob = ollama_has(tmp_path / "big")
@@ -163,7 +164,7 @@ def test_no_manifest_breaks_the_reader(tmp_path_factory: pytest.TempPathFactory,
     put(models / "manifests/registry.ollama.ai/library/tiny/latest", {"layers": said})
 
     with pytest.raises(NotThereError):
-        ollama_file(TINY, {"OLLAMA_MODELS": str(models)})
+        ollama_file(TINY, (models,))
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 from file_server import (
     GIVE_UP_S,
+    ONCE,
+    STEADY,
     Act,
     FileServer,
     answering,
     chunked,
     cut,
     partly,
-    serving,
+    serving_file,
     silent,
     stalled,
     unmeasured,
@@ -25,21 +27,15 @@ from file_server import (
 
 from inferd_daemon.store.fetching.course import Course
 from inferd_daemon.store.fetching.partial import PART
-from inferd_daemon.store.fetching.words import Failed, Fetched, Moved, Order, Patience, Setback
+from inferd_daemon.store.fetching.words import Failed, Fetched, Moved, Order, Setback
 
 WEIGHTS = random.Random(1).randbytes(2**20 + 17)  # noqa: S311 - bytes of which no two places are alike
 DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
-ONCE = Patience(connect_s=GIVE_UP_S, stall_s=GIVE_UP_S, tries=1)
-"""Every setback is told at once."""
-STEADY = replace(ONCE, tries=4, pause_s=0.0)
-"""Setbacks are overcome."""
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    monkeypatch.setenv("no_proxy", "*")
-    with serving(FileServer()) as running:
-        running.shelf.content = WEIGHTS
+    with serving_file(monkeypatch, WEIGHTS) as running:
         yield running
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -19,6 +20,7 @@ from inferd.messages.schemas import ModelSchema
 from inferd_daemon.catalogue.rows import schema_from
 from inferd_daemon.discovery import Places, answers, look, servers
 from inferd_daemon.discovery.naming import named, quantization
+from inferd_daemon.store import Elsewhere, Store
 
 GGUF = b"GGUF" + bytes(60)
 DIGEST = "ab" * 32
@@ -51,8 +53,7 @@ def places(
 ) -> Places:
     return Places(
         tuple((ports or {}).items()),
-        () if ollama is None else (ollama,),
-        () if lm_studio is None else (lm_studio,),
+        Elsewhere(() if ollama is None else (ollama,), () if lm_studio is None else (lm_studio,)),
     )
 
 
@@ -227,8 +228,35 @@ def test_a_file_of_ollama_is_found_under_the_name_that_ollama_gives_it(tmp_path:
     root = ollama_folder(tmp_path, "registry.ollama.ai/library/llama3.2/3b", manifest())
     (schema,) = look(places(ollama=root)).schemas
     assert (schema.id, schema.engine, schema.size_bytes) == ("ollama/llama3.2:3b", "llama_cpp", len(GGUF))
-    assert schema.file == str(root / "blobs" / f"sha256-{DIGEST}")
+    assert (schema.ollama, schema.file) == ("llama3.2:3b", None)
     registered(schema)
+
+
+def test_what_is_found_and_registered_is_found_by_the_store(tmp_path: Path) -> None:
+    """Also where the folders are others than usual, and names that cannot stand in a row are files."""
+    digest = hashlib.sha256(GGUF).hexdigest()
+    ollama = ollama_folder(tmp_path / "o", "registry.ollama.ai/library/tiny/1b", manifest(f"sha256:{digest}"), None)
+    ollama_folder(ollama, "hf.co/Someone/Some-GGUF/Q8_0", manifest(f"sha256:{digest}"), None)
+    (ollama / "blobs" / f"sha256-{digest}").write_bytes(GGUF)
+    for name in ("a/b/c-Q4_0.gguf", "a/b c/d-Q4_0.gguf"):
+        (tmp_path / "l" / name).parent.mkdir(parents=True)
+        (tmp_path / "l" / name).write_bytes(GGUF)
+    there = Elsewhere((ollama,), (tmp_path / "l",))
+    store = Store(tmp_path / "store", there)
+
+    found = look(Places((), there)).schemas
+    told = {schema.id: (schema.ollama or schema.lmstudio or "", schema.file is None) for schema in found}
+    assert told == {
+        "ollama/hf.co/someone/some-gguf:q8_0": ("hf.co/Someone/Some-GGUF:Q8_0", True),
+        "ollama/tiny:1b": ("tiny:1b", True),
+        "lmstudio/a/b:c-q4_0": ("a/b/c-Q4_0.gguf", True),
+        "lmstudio/a/b-c:d-q4_0": ("", False),
+    }
+    for schema in found:
+        row = {key: value for key, value in wire.fields_of(schema).items() if key not in ("id", "origin")}
+        place = store.pull(schema_from(schema.id, row, {}), lambda progress: None, threading.Event())
+        assert place is not None
+        assert place.read_bytes() == GGUF
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from file_server import (
     GIVE_UP_S,
+    ONCE,
+    STEADY,
     FileServer,
     answering,
     chunked,
     cut,
-    serving,
+    serving_file,
     silent,
     stalled,
     stalled_until,
@@ -33,22 +34,16 @@ from waiting import until
 
 from inferd.errors import PullFailed
 from inferd_daemon.catalogue import ModelId, Schema, UrlSource
-from inferd_daemon.store import Patience, Progress, Store
+from inferd_daemon.store import Progress, Store
 from inferd_daemon.store.partials import KEPT_S
 
 WEIGHTS = random.Random(1).randbytes(3 * 2**20 + 17)  # noqa: S311 - bytes of which no two places are alike
 DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
-ONCE = Patience(connect_s=GIVE_UP_S, stall_s=GIVE_UP_S, tries=1)
-"""Every setback is told at once."""
-STEADY = replace(ONCE, tries=4, pause_s=0.0)
-"""Setbacks are overcome."""
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    monkeypatch.setenv("no_proxy", "*")
-    with serving(FileServer()) as running:
-        running.shelf.content = WEIGHTS
+    with serving_file(monkeypatch, WEIGHTS) as running:
         yield running
 
 

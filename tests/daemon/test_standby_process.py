@@ -13,8 +13,8 @@ from inferd_actors import messages as actors
 from inferd_actors.engines import missing
 from inferd_daemon.catalogue import STANDBY
 from inferd_daemon.ledger import PROCESS_BYTES, Room
+from inferd_daemon.pulse import LONGEST_QUIET_S
 from inferd_daemon.standby import FIRST_PAUSE_S, QUIET_S
-from inferd_daemon.supervisor import SILENT_LIMIT_S
 
 pytestmark = pytest.mark.skipif(bool(missing("llama_cpp")), reason="nothing to import, so nothing stands by")
 GIB = 2**30
@@ -67,7 +67,7 @@ def test_a_load_takes_the_process_that_stands_by_and_the_keeper_knows(home: Hous
 
 def test_one_that_has_stood_by_for_long_is_not_taken_for_hung(home: House) -> None:
     process = stands_by(home)
-    home.wait(10 * SILENT_LIMIT_S)
+    home.wait(10 * LONGEST_QUIET_S)
     asked = home.ask(model=FILED)
     home.wait_until(lambda: process.loading)
     home.loaded(process)
@@ -86,7 +86,7 @@ def test_a_load_that_took_long_is_not_taken_for_hung_either(home: House) -> None
     home.greet(process)
     home.settle()
     for _ in range(4):
-        home.wait(SILENT_LIMIT_S / 2)
+        home.wait(LONGEST_QUIET_S / 2)
         home.tell(process, actors.LoadProgress(0.5, "reading weights"))
         home.settle()
     home.loaded(process)

@@ -85,7 +85,7 @@ def test_a_cancelled_request_that_hangs_ends_and_so_does_its_process(home: House
     process.deaf = True
     home.cancel()
     home.settle()
-    home.wait(11.0)
+    home.wait(FIRST_QUIET_S + 1.0)
     assert [one.end for one in home.asked] == [Cancelled("app")]
     assert process.life not in home.processes
     assert submit.stream not in {work.stream for work in home.requests.work}
@@ -100,7 +100,7 @@ def test_a_hanging_stream_ends_although_no_keeper_can_kill_its_process(home: Hou
     home.keeper_hears = False
     home.cancel()
     home.settle()
-    home.wait(11.0)
+    home.wait(FIRST_QUIET_S + 1.0)
     assert [one.end for one in home.asked] == [Cancelled("app")]
 
 
@@ -231,7 +231,7 @@ def test_a_deadline_that_a_hanging_process_does_not_keep_is_still_called_a_deadl
     home.settle()
     home.load().deaf = True
     home.wait(21.0)
-    home.wait(11.0)
+    home.wait(FIRST_QUIET_S + 1.0)
     (asked,) = home.asked
     assert isinstance(asked.end, Error)
     assert asked.end.code == "deadline_exceeded"

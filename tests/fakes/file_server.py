@@ -10,14 +10,21 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
 from waiting import until
+
+from inferd_daemon.store import Patience
 
 GIVE_UP_S = 60
 """Longest wait for a client that must hang up."""
+ONCE = Patience(connect_s=GIVE_UP_S, stall_s=GIVE_UP_S, tries=1)
+"""Every setback is told at once."""
+STEADY = replace(ONCE, tries=4, pause_s=0.0)
+"""Setbacks are overcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,3 +221,12 @@ def serving(server: FileServer) -> Iterator[FileServer]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def serving_file(monkeypatch: pytest.MonkeyPatch, content: bytes) -> Iterator[FileServer]:
+    """Serve one file for the length of the block, past every proxy."""
+    monkeypatch.setenv("no_proxy", "*")
+    with serving(FileServer()) as running:
+        running.shelf.content = content
+        yield running

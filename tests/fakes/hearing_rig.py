@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from inferd.messages.bounds import Blob
 from inferd.messages.control import Feed, Priority
-from inferd.messages.events import Error, Final, Transcribed, TranscriptSegment
-from inferd.messages.operations import Operation, Transcribe, TranscribeStream
-from inferd_actors import engines
+from inferd.messages.events import Error
+from inferd.messages.operations import Operation
+from inferd.messages.speech import Final, Transcribe, Transcribed, TranscribeStream, TranscriptSegment
 from inferd_actors.engine import StreamId, Submission
+from inferd_actors.engines.faster_whisper.engine import FasterWhisper
 
 E = TypeVar("E")
 RATE_HZ = 16_000
@@ -29,7 +30,7 @@ class HearingRig:
 
     def __init__(self, path: Path, **options: str | float | bool) -> None:
         self.sink = ListeningSink()
-        self.engine = engines.factory("faster_whisper")(self.sink)
+        self.engine = FasterWhisper(self.sink)
         self.progress: list[tuple[float, str]] = []
         chosen = {"threads": 1, **options}
         self.capacity = self.engine.load(str(path), chosen, lambda done, phase: self.progress.append((done, phase)))
@@ -110,11 +111,9 @@ def silence(for_s: float) -> NDArray[np.int16]:
 
 def noise(for_s: float, level: float = 0.1) -> NDArray[np.int16]:
     """Return white noise, the same every time."""
-    return (
-        (np.random.default_rng(1).standard_normal(int(for_s * RATE_HZ)) * level * 32_767)
-        .clip(-32_768, 32_767)
-        .astype("<i2")
-    )
+    drawn = np.random.default_rng(1).standard_normal(int(for_s * RATE_HZ)) * level * 32_767
+    clipped: NDArray[np.int16] = drawn.clip(-32_768, 32_767).astype(np.int16)
+    return clipped
 
 
 def music(for_s: float) -> NDArray[np.int16]:
@@ -126,4 +125,5 @@ def music(for_s: float) -> NDArray[np.int16]:
         here = (time_s // 0.7).astype(int) % len(chords) == at
         for tone in chord:
             sound += here * sum(np.sin(2 * np.pi * tone * over * time_s) / over for over in (1, 2, 3, 4))
-    return (sound / np.abs(sound).max() * 16_000).astype("<i2")
+    scaled: NDArray[np.int16] = (sound / np.abs(sound).max() * 16_000).astype(np.int16)
+    return scaled

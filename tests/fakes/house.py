@@ -46,6 +46,8 @@ from inferd_daemon.registrar import Registrar
 from inferd_daemon.registry import Registry
 from inferd_daemon.requests import Requests
 from inferd_daemon.session import Peer
+from inferd_daemon.speech_desk import SpeechDesk
+from inferd_daemon.speech_policy import PolicyFile
 from inferd_daemon.standby import Standby
 from inferd_daemon.steward import Steward
 from inferd_daemon.store import Progress, Store
@@ -318,6 +320,14 @@ class House:
         )
         for model in self.custodian.pins.models:
             supervisor.steward.pin(model, time.monotonic(), is_pinned=True)
+        supervisor.speech = SpeechDesk(
+            catalogue=self.catalogue,
+            fleet=self.fleet,
+            requests=self.requests,
+            steward=supervisor.steward,
+            policy_file=PolicyFile(self.rows_file.with_name("speech.json")),
+            tasks=cast("asyncio.TaskGroup", self.list_tasks),
+        )
         supervisor.desk = Desk(
             catalogue=self.catalogue,
             fleet=self.fleet,

@@ -80,7 +80,9 @@ def languages() -> tuple[Recording, ...]:
 @cache
 def samples(recording: Recording) -> NDArray[np.float32]:
     """Return the sound: float32 from -1 to 1, shape (n_samples,), mono, 16 kHz."""
-    return pcm(recording).astype("float32") / 32_768
+    import numpy as np
+
+    return pcm(recording).astype(np.float32) / np.float32(32_768)
 
 
 @cache

@@ -90,11 +90,23 @@ class VoiceDaemon(ScriptedDaemon):
                 self._say(live, *map(events.TextDelta, self._answer))
                 if self._random.random() >= self._endless:
                     self._conclude(live, events.Finished("think"))
+            case "hold":
+                self._hold(live)
+            case "release_hold":
+                self._conclude(live, events.Released(1, was_held=True))
             case "synthesize_stream":
                 epoch = epoch_of(live)
                 self._say(live, events.Granted(9_999, 9_999_999), speech.AudioStarted(RATE_HZ, epoch=epoch))
             case _:
                 self._say(live, events.Granted(999_999, 99_999_999))
+
+    def _hold(self, live: Live) -> None:
+        names = live.request.body["names"]
+        assert isinstance(names, (list, tuple))
+        if "none" in names:
+            self._conclude(live, events.Error("model_not_found", "no model is called none"))
+        else:
+            self._conclude(live, events.Held(1, tuple(names), 600.0))
 
     def _go_on(self, live: Live, message: control.Feed | control.Finish | control.Cancel) -> None:
         match message:

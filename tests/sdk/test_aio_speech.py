@@ -110,7 +110,7 @@ def test_a_long_file_is_fed_while_its_segments_are_read_and_an_interrupted_wait_
 
 
 def test_sound_is_heard_live(run: Run, tmp_path: Path) -> None:
-    said = (speech.SpeechStarted(1, 100), speech.Partial(1, "Hel", "lo", 400), speech.Final(1, "Hello.", 100, 900))
+    said = (speech.SpeechStarted(1, 100), speech.Partial(1, "Hello", "the", 400), speech.Final(1, "Hello.", 100, 900))
 
     async def test() -> None:
         async with connected(tmp_path) as (daemon, client):

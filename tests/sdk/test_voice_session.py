@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
@@ -120,7 +118,8 @@ def test_a_turn_goes_from_sound_to_sound(tmp_path: Path) -> None:
     assert (turn.user_text, turn.agent_text, turn.interrupted) == ("Hello.", "Good day.", False)
     assert turn.first_audio_ms is not None
     assert (turn.silence_ms, turn.response_ms) == (40, turn.first_audio_ms + 40)
-    asked = {one.op: one for one in (daemon.request().request for _ in range(3))}
+    asked = {one.op: one for one in (daemon.request().request for _ in range(4))}
+    assert asked.pop("hold").body["names"] == ["h", "t", "v"]
     models = {"transcribe_stream": "h", "generate": "t", "synthesize_stream": "v"}
     assert {op: (one.model, one.priority) for op, one in asked.items()} == {
         op: (model, "voice") for op, model in models.items()
@@ -257,41 +256,21 @@ def test_an_app_that_does_not_read_is_told_so(tmp_path: Path) -> None:
     run(tmp_path, test, [[speech.Partial(1, "", f"{at}", 0) for at in range(3_000)]])
 
 
-class Holder:
-    """A `models` whose holds are counted."""
-
-    def __init__(self) -> None:
-        self.held: list[tuple[str, ...]] = []
-        self.released = 0
-
-    def hold(self, names: Sequence[str], seconds: float, **_: object) -> AbstractAsyncContextManager[Any]:
-        @asynccontextmanager
-        async def holding() -> AsyncIterator[Any]:
-            if "none" in names:
-                raise inferd.ModelNotFound("no model is called none")
-            self.held.append(tuple(names))
-            try:
-                yield SimpleNamespace(seconds=seconds)
-            finally:
-                self.released += 1
-
-        return holding()
-
-
 def test_its_models_are_held_from_before_it_opens_until_after_it_has_ended(tmp_path: Path) -> None:
     async def test(daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
-        client.models = holder = Holder()  # type: ignore[assignment]
         async with Session(client, hear="h", think="t", voice="v") as session:
-            assert (holder.held, holder.released) == ([("h", "t", "v")], 0)
+            assert daemon.account.ended["hold"] == 1
             await session.send(sound(0))
             await until(session, AgentStartedSpeaking)
-        assert holder.released == 1
+            assert daemon.account.begun["release_hold"] == 0
+        assert daemon.account.ended["release_hold"] == 1
         with pytest.raises(inferd.ModelNotFound):
             async with Session(client, hear="h", think="none"):
                 raise AssertionError("it opened without its models")
         assert daemon.account.begun["transcribe_stream"] == 1
 
-    run(tmp_path, test, [utterance(1, "Hello.")])
+    daemon = run(tmp_path, test, [utterance(1, "Hello.")])
+    assert daemon.request().request.body == {"names": ["h", "t", "v"], "seconds": 600.0}
 
 
 def test_two_hundred_sessions_that_are_interrupted_and_left_at_random_leave_nothing_behind(tmp_path: Path) -> None:

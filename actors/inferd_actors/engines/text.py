@@ -76,12 +76,16 @@ class TextStream:
     """The text of one answer, made from the bytes of its tokens."""
 
     def __init__(self, stops: Sequence[str] = ()) -> None:
-        self._characters = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._part = b""
+        """Of a character: its first bytes."""
         self._scanner = StopScanner(stops)
 
     def feed(self, piece: bytes) -> Shown:
         """Return what this token's bytes add; bytes that are no UTF-8 become U+FFFD."""
-        return self._scanner.feed(self._characters.decode(piece))
+        data = self._part + piece
+        text, used = codecs.utf_8_decode(data, "replace", False)  # more may follow
+        self._part = data[used:]
+        return self._scanner.feed(text)
 
     def flush(self) -> str:
         """Return the rest at the end of the answer; a character that was cut off is not shown."""

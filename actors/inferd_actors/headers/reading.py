@@ -15,21 +15,33 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import BinaryIO, Final
 
+from inferd_actors.headers.ct2_header import read_ct2
 from inferd_actors.headers.cursor import Cursor, Malformed
 from inferd_actors.headers.geometry import header_of
 from inferd_actors.headers.gguf_header import read_contents
 from inferd_actors.headers.header import Header
+from inferd_actors.headers.onnx_header import read_onnx
 
 MEMORY_BYTES: Final = 256 * 2**20
 """Address space: the interpreter takes 30 MB, the table of the largest model 1 MB more."""
 CPU_S: Final = 10
 """The longest honest header, a vocabulary of 260,000 tokens and twice as many merges, takes 0.5 s on a slow core."""
 BUFFER_BYTES: Final = 2**20
+FIRST_BYTES: Final = 4
+ONNX_BEGINS: Final = b"\x08"
+"""The key of the first field, the version of the format; a GGUF file begins with its name."""
 
 
 def header_in(file: BinaryIO, size_bytes: int) -> Header:
-    """Return what the header of an open file says. Raises Malformed."""
-    return header_of(read_contents(Cursor(file, size_bytes)))
+    """Return what the header of an open file says; its first bytes tell its format. Raises Malformed."""
+    first = file.read(FIRST_BYTES)
+    file.seek(0)
+    cursor = Cursor(file, size_bytes)
+    if first[1:] == b"\0\0\0":
+        return read_ct2(cursor)
+    if first[:1] == ONNX_BEGINS:
+        return read_onnx(cursor)
+    return header_of(read_contents(cursor))
 
 
 def answer(read: Callable[[], Header]) -> dict[str, object]:

@@ -30,12 +30,12 @@ class Part:
     stream: Stream
     events: list[PackedEvent] = field(default_factory=list)
     size_bytes: int = 0
+    last_seq: int = wire.STATE_SEQ
 
     def row(self) -> Row:
         """Return what the daemon reads of it."""
-        last_seq = max(event.seq for event in self.events)
-        is_terminal = self.stream.ended and last_seq == self.stream.last_seq
-        return Row(self.stream.number, last_seq, len(self.events), self.size_bytes, is_terminal)
+        is_terminal = self.stream.ended and self.last_seq == self.stream.last_seq
+        return Row(self.stream.number, self.last_seq, len(self.events), self.size_bytes, is_terminal)
 
 
 def messages(flows: Sequence[Flow], now_s: float) -> list[Send]:
@@ -63,6 +63,7 @@ def _portions(flows: Sequence[Flow]) -> Iterator[list[Part]]:
                 portion.append(part)
             part.events.append(event)
             part.size_bytes += size_bytes
+            part.last_seq = max(part.last_seq, event.seq)
             blobs += len(event.blobs)
             total_bytes += size_bytes
     yield portion

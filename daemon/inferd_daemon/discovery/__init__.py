@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from inferd.messages.events import Discovered
 from inferd.messages.schemas import FoundServer, ModelSchema
 from inferd_daemon.discovery import answers, caches, servers
+from inferd_daemon.store import Elsewhere
 
 MAX_MODELS: Final = 1_000
 """Of one answer to an app: a person looks through tens, and each takes some 300 bytes."""
@@ -23,11 +23,10 @@ MAX_MODELS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where to look. Ports: 0 for one that is not to be asked. Folders: those that are not there are passed over."""
+    """Where to look. Ports: 0 for one that is not to be asked."""
 
     ports: tuple[tuple[answers.Kind, int], ...]
-    ollama_dirs: tuple[Path, ...]
-    lm_studio_dirs: tuple[Path, ...]
+    files: Elsewhere
 
 
 def look(places: Places) -> Discovered:
@@ -35,7 +34,7 @@ def look(places: Places) -> Discovered:
     asked = [(kind, port) for kind, port in places.ports if port]
     with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
         running = [found for found in pool.map(lambda one: _ask(*one), asked) if found is not None]
-        files = [*caches.ollama(places.ollama_dirs), *caches.lm_studio(places.lm_studio_dirs)]
+        files = [*caches.ollama(places.files.ollama_dirs), *caches.lm_studio(places.files.lm_studio_dirs)]
     schemas = _each_once([one for _, found in running for one in found] + files)
     return Discovered(tuple(server for server, _ in running), tuple(schemas)[:MAX_MODELS])
 

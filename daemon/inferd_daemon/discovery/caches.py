@@ -6,26 +6,22 @@ bytes are read. Does not cover what is in it: that is checked when the model is 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from inferd.messages.schemas import ModelSchema
-from inferd_daemon.catalogue.names import ModelId
+from inferd_daemon.catalogue import LmStudioSource, ModelId, OllamaSource
 from inferd_daemon.discovery.naming import named, quantization
+from inferd_daemon.store.adopted import NotThereError, blob_of, model_digest
 
 MAX_FILES: Final = 1_000
 """Looked at in one folder: nobody has more models."""
 MAX_DEPTH: Final = 5
 """Below a folder of models: HOST/NAMESPACE/MODEL/TAG, or PUBLISHER/REPOSITORY/FILE."""
-MAX_MANIFEST_BYTES: Final = 2**20
-"""A manifest has about 1 kB."""
-
-_MODEL_LAYER: Final = "application/vnd.ollama.image.model"
-_DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
 _LATER_PART: Final = re.compile(r"-(?!00001)\d{5}-of-\d{5}$")
 """Of a model in several files llama.cpp is given the first."""
 _MAGIC: Final = b"GGUF"
@@ -36,10 +32,13 @@ def ollama(folders: Iterable[Path]) -> Iterator[ModelSchema]:
     for folder in folders:
         for manifest in _files(folder / "manifests"):
             *path, tag = ("", *_called(manifest.relative_to(folder / "manifests").parts))
-            blob, called = _blob_of(manifest, folder / "blobs"), "/".join(filter(None, path))
+            called = "/".join(filter(None, path))
             model = named("ollama", called, tag)
-            if blob is not None and model is not None:
-                yield from _schema(model, blob, f"{called}:{tag}")
+            with suppress(NotThereError):
+                blob = blob_of(folder, model_digest(manifest))
+                if model is not None:
+                    by_name = _ollamas_name(f"{called}:{tag}", folder, manifest)
+                    yield from _schema(model, blob, f"{called}:{tag}", ollama=by_name)
 
 
 def lm_studio(folders: Iterable[Path]) -> Iterator[ModelSchema]:
@@ -48,13 +47,32 @@ def lm_studio(folders: Iterable[Path]) -> Iterator[ModelSchema]:
         for file in _files(folder):
             if file.suffix.lower() != ".gguf" or "mmproj" in file.name.lower() or _LATER_PART.search(file.stem):
                 continue
-            parents = file.relative_to(folder).parts[:-1]
+            place = file.relative_to(folder)
+            parents = place.parts[:-1]
             model = named("lmstudio", "/".join(parents) or file.stem, file.stem if parents else "default")
             if model is not None:
-                yield from _schema(model, file, file.stem)
+                yield from _schema(model, file, file.stem, lmstudio=_lm_studios_name(place.as_posix()))
 
 
-def _schema(model: ModelId, file: Path, called: str) -> Iterator[ModelSchema]:
+def _ollamas_name(name: str, folder: Path, manifest: Path) -> str | None:
+    """Return the name by which the store finds the model, also after an update; None if it cannot stand in a row."""
+    with suppress(ValueError):
+        if folder.joinpath("manifests", *OllamaSource(name).manifest) == manifest:
+            return name
+    return None
+
+
+def _lm_studios_name(place: str) -> str | None:
+    """Return the same for a file's place below LM Studio's folder."""
+    with suppress(ValueError):
+        return LmStudioSource(place).file
+    return None
+
+
+def _schema(
+    model: ModelId, file: Path, called: str, *, ollama: str | None = None, lmstudio: str | None = None
+) -> Iterator[ModelSchema]:
+    """Yield the row of a GGUF file; by its path if there is no name."""
     path = str(file)
     try:
         with file.open("rb") as opened:
@@ -63,9 +81,15 @@ def _schema(model: ModelId, file: Path, called: str) -> Iterator[ModelSchema]:
     except OSError:
         return
     if is_gguf and path.isprintable():  # a name in no known encoding could not be written down
-        kind = quantization(called)
         yield ModelSchema(
-            id=str(model), name=called, engine="llama_cpp", file=path, quantization=kind, size_bytes=size_bytes
+            id=str(model),
+            name=called,
+            engine="llama_cpp",
+            file=None if ollama or lmstudio else path,
+            ollama=ollama,
+            lmstudio=lmstudio,
+            quantization=quantization(called),
+            size_bytes=size_bytes,
         )
 
 
@@ -73,18 +97,6 @@ def _called(parts: tuple[str, ...]) -> tuple[str, ...]:
     """Return what Ollama calls a model: without its own registry and its own library in front."""
     shown = parts[1:] if parts and parts[0].startswith("registry.") else parts
     return shown[1:] if shown and shown[0] == "library" else shown
-
-
-def _blob_of(manifest: Path, blobs: Path) -> Path | None:
-    """Return where the weights of a manifest are; None if it is damaged or names none."""
-    try:
-        with manifest.open("rb") as file:
-            said = json.loads(file.read(MAX_MANIFEST_BYTES))
-        digests = [layer["digest"] for layer in said["layers"] if layer["mediaType"] == _MODEL_LAYER]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-    found = _DIGEST.fullmatch(digests[0]) if digests and isinstance(digests[0], str) else None
-    return blobs / f"sha256-{found[1]}" if found else None
 
 
 def _files(folder: Path) -> Iterator[Path]:

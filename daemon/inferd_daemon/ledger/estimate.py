@@ -1,6 +1,7 @@
 """What a model will take, before it was ever loaded here. Pure.
 
-Covers: the first estimate, from what the catalogue knows. Does not cover what was learned: `peaks`.
+Covers: the first estimate, from what the catalogue knows. Does not cover what was learned: `peaks`; nor what a
+header tells, which is nearer: `foresight`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import Final
+
+from inferd_actors.engines.llama_cpp import sizes
+from inferd_actors.engines.llama_cpp.options import Options as LlamaOptions
 
 PROCESS_BYTES: Final = 96 * 2**20
 """A process with an engine's library and nothing loaded: 60 to 90 MB were measured."""
@@ -20,9 +24,9 @@ CACHE_FILE_BYTES: Final = 98 * 10**6
 """A 135M model (30 layers, 3 heads of 64, 16 bit) in a file of 98 MB keeps 23 kB a token, an 8B model in one of 4.7 GB
 131 kB: the square root of the file's size comes close to both."""
 
-DEFAULT_CONTEXT_TOKENS: Final = 4_096
-DEFAULT_SHELF_BYTES: Final = 256 * 2**20
-"""Of the llama_cpp engine's options; its cache is two contexts unless they say otherwise."""
+SPEECH_BYTES: Final = 100 * 2**20
+"""Of libraries and of a request of engines that hear or speak, beyond their weights: Whisper base takes 346 MiB in all, of
+which its file is 143."""
 
 Options = Mapping[str, str | float | int | bool]
 
@@ -31,12 +35,13 @@ def first_estimate_bytes(engine: str, file_bytes: int, options: Options, context
     """Return the peak to be expected of a model's process. `context_tokens`: as the catalogue says; None: not known."""
     if engine == "echo":
         return PROCESS_BYTES + _number(options, "memory_bytes", 0)
-    context = _number(options, "context_tokens", 0) or min(
-        context_tokens or DEFAULT_CONTEXT_TOKENS, DEFAULT_CONTEXT_TOKENS
-    )
-    cached = _number(options, "cache_tokens", 0) or 2 * context
+    if engine != "llama_cpp":
+        return PROCESS_BYTES + SPEECH_BYTES + int(WEIGHTS_FACTOR * file_bytes)
+    trained_tokens = context_tokens or sizes.DEFAULT_CONTEXT_TOKENS
+    context = sizes.context_tokens_of(_number(options, "context_tokens", 0), trained_tokens)
+    cached = _number(options, "cache_tokens", 0) or sizes.CONTEXTS * context
     per_token = CACHE_BYTES_PER_TOKEN * math.sqrt(max(file_bytes, 1) / CACHE_FILE_BYTES)
-    shelf_bytes = _number(options, "shelf_bytes", DEFAULT_SHELF_BYTES)
+    shelf_bytes = _number(options, "shelf_bytes", LlamaOptions().shelf_bytes)
     return PROCESS_BYTES + int(WEIGHTS_FACTOR * file_bytes + cached * per_token) + shelf_bytes
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from inferd_daemon.catalogue import LmStudioSource, OllamaSource
 
@@ -27,9 +27,6 @@ _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
 
 MAX_MANIFEST_BYTES: Final = 2**20
 """A manifest takes about a kilobyte."""
-
-_OLLAMA_SERVICE: Final = Path("/usr/share/ollama/.ollama/models")
-"""Where Ollama's own installer for Linux puts the service's home."""
 
 
 class NotThereError(Exception):
@@ -44,41 +41,28 @@ class Adopted:
     sha256: str | None
 
 
-def ollama_file(source: OllamaSource, environ: Mapping[str, str]) -> Adopted:
+def ollama_file(source: OllamaSource, folders: Sequence[Path]) -> Adopted:
     """Return where Ollama has the file. Reads one small file. Raises NotThereError."""
-    roots = _ollama_roots(environ)
-    for root in roots:
-        manifest = root.joinpath("manifests", *source.manifest)
+    for folder in folders:
+        manifest = folder.joinpath("manifests", *source.manifest)
         if manifest.is_file():
-            sha256 = _model_digest(manifest)
-            return Adopted(_real(root / "blobs" / f"sha256-{sha256}"), sha256)
-    raise NotThereError(f"Ollama has no model {source.name} in {' or '.join(map(str, roots))}")
+            sha256 = model_digest(manifest)
+            return Adopted(_real(blob_of(folder, sha256)), sha256)
+    raise NotThereError(f"Ollama has no model {source.name} in {' or '.join(map(str, folders))}")
 
 
-def lmstudio_file(source: LmStudioSource, environ: Mapping[str, str]) -> Adopted:
+def lmstudio_file(source: LmStudioSource, folders: Sequence[Path]) -> Adopted:
     """Return where LM Studio has the file. Raises NotThereError."""
-    roots = _lmstudio_roots(environ)
-    for root in roots:
-        file = root.joinpath(*source.file.split("/"))
+    for folder in folders:
+        file = folder.joinpath(*source.file.split("/"))
         if file.is_file():
             return Adopted(_real(file), source.sha256)
-    raise NotThereError(f"LM Studio has no file {source.file} in {' or '.join(map(str, roots))}")
+    raise NotThereError(f"LM Studio has no file {source.file} in {' or '.join(map(str, folders))}")
 
 
-def _ollama_roots(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the folders that Ollama may use; a configured one is the only one."""
-    if named := environ.get("OLLAMA_MODELS"):
-        return (Path(named),)
-    return (_home(environ) / ".ollama/models", _OLLAMA_SERVICE)
-
-
-def _lmstudio_roots(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the folders of today's and of earlier versions."""
-    return (_home(environ) / ".lmstudio/models", _home(environ) / ".cache/lm-studio/models")
-
-
-def _home(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("HOME") or "~").expanduser()
+def blob_of(folder: Path, sha256: str) -> Path:
+    """Return where Ollama has the file with this digest."""
+    return folder / "blobs" / f"sha256-{sha256}"
 
 
 def _real(file: Path) -> Path:
@@ -86,7 +70,7 @@ def _real(file: Path) -> Path:
     return Path(os.path.realpath(file))
 
 
-def _model_digest(manifest: Path) -> str:
+def model_digest(manifest: Path) -> str:
     """Return the digest of the model's file. Raises NotThereError if the manifest names none, or several."""
     try:
         with manifest.open("rb") as reader:

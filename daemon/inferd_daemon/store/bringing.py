@@ -32,6 +32,7 @@ from inferd_daemon.store.adopted import NotThereError
 from inferd_daemon.store.converting import convert
 from inferd_daemon.store.digest import TooLongError, digest_of
 from inferd_daemon.store.fetching.partial import PART
+from inferd_daemon.store.fetching.room import shortage
 from inferd_daemon.store.fetching.words import HubFile, Order, Patience
 from inferd_daemon.store.folders import folder_of, publish_folder
 from inferd_daemon.store.joining import join
@@ -239,11 +240,10 @@ class Bringing:
         publish_bytes(receipt.encode(), own, self._layout.receipt(file))
 
     def _refuse_full_disk(self, wanted_bytes: int, watch: Watch) -> None:
-        free_bytes, needed_bytes = self._free_bytes(self._layout.root), wanted_bytes + RESERVE_BYTES
-        if free_bytes < needed_bytes:
-            problem = f"needs {needed_bytes} bytes free in {self._layout.root}, there are {free_bytes}"
-            numbers = {"needed_bytes": needed_bytes, "free_bytes": free_bytes}
-            raise watch.failed("disk", problem, retryable=True, numbers=numbers)
+        root = self._layout.root
+        short = shortage(str(root), self._free_bytes(root), wanted_bytes, RESERVE_BYTES)
+        if short is not None:
+            raise watch.failed("disk", short.problem, retryable=True, numbers=short.numbers)
 
 
 def _made(source: Made, pieces: Sequence[Path], own: Path, watch: Watch) -> Path:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferd_daemon.store.places import known_place
-from inferd_daemon.store.publishing import sync_folder
+from inferd_daemon.whole_file import sync_folder
 
 if TYPE_CHECKING:
     from inferd_daemon.catalogue import FilesSource

@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inferd_daemon.store.elsewhere import Elsewhere
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -46,6 +48,8 @@ class Layout:
     """Paths below one root. `sha256` is always a checked digest (see `catalogue.sources`), `key` one of `key_of`."""
 
     root: Path
+    others: Elsewhere
+    """Where other programs have their files."""
 
     @property
     def pulls(self) -> Path:

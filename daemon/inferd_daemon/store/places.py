@@ -49,10 +49,10 @@ def place_of(source: OneFile, layout: Layout) -> Place | None:
         case FileSource():
             return Place(Path(os.path.realpath(Path(source.path).expanduser())), source.sha256)
         case OllamaSource():
-            adopted = ollama_file(source, os.environ)
+            adopted = ollama_file(source, layout.others.ollama_dirs)
             return Place(adopted.file, adopted.sha256)
         case LmStudioSource():
-            adopted = lmstudio_file(source, os.environ)
+            adopted = lmstudio_file(source, layout.others.lm_studio_dirs)
             return Place(adopted.file, adopted.sha256)
         case _:
             assert_never(source)

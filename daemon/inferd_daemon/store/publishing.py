@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from inferd_daemon.whole_file import sync_folder
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -24,12 +26,3 @@ def publish_bytes(data: bytes, room: Path, place: Path) -> None:
         target.flush()
         os.fsync(target.fileno())
     publish(part, place)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have names that came, went or changed in the folder on the disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -14,6 +14,7 @@ from inferd.errors import LoadFailed
 from inferd_daemon.catalogue import BuiltinSource, FilesSource, HubSource, Made, Owned, UrlSource, files_of
 from inferd_daemon.store import folders, partials
 from inferd_daemon.store.bringing import Bringing
+from inferd_daemon.store.elsewhere import Elsewhere, elsewhere
 from inferd_daemon.store.fetching.words import Patience
 from inferd_daemon.store.layout import Layout
 from inferd_daemon.store.places import known_place, size_of
@@ -41,13 +42,19 @@ class Store:
 
     Making one creates the folder (0700) and removes what killed pulls left behind, but for downloads that can go on;
     raises PermissionError when others may change the folder. Several processes may have a store on one folder.
-    `free_bytes` is asked before a download. `patience`: with servers.
+    `others`: where other programs have their files; None: where they usually do. `free_bytes` is asked before a download.
+    `patience`: with servers.
     """
 
     def __init__(
-        self, root: Path, *, free_bytes: Callable[[Path], int] = _free_bytes, patience: Patience | None = None
+        self,
+        root: Path,
+        others: Elsewhere | None = None,
+        *,
+        free_bytes: Callable[[Path], int] = _free_bytes,
+        patience: Patience | None = None,
     ) -> None:
-        self._layout = Layout(root.absolute())
+        self._layout = Layout(root.absolute(), others or elsewhere())
         self._layout.prepare()
         self._bringing = Bringing(self._layout, free_bytes, patience or Patience())
         sweep(self._layout.pulls)

@@ -34,6 +34,7 @@ from inferd.messages.speech import (
     Heard,
     Partial,
     SpeechContent,
+    SpeechReport,
     SpeechStarted,
     SpeechStopped,
     SpeechTerminal,
@@ -462,6 +463,7 @@ TERMINALS: tuple[type[Terminal], ...] = (
     WarmedUp,
     Pinned,
     HealthReport,
+    SpeechReport,
     Removed,
     SchemaList,
     Registered,
@@ -472,3 +474,5 @@ TERMINALS: tuple[type[Terminal], ...] = (
     Error,
     Cancelled,
 )
+ENDS: frozenset[type[Event]] = frozenset(TERMINALS)
+"""To ask an event's class: `isinstance` of so many looks at each."""

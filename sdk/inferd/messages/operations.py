@@ -12,7 +12,15 @@ from typing import Annotated, Literal
 
 from inferd.messages.bounds import Blob, Fraction, HoldSeconds, Length, Name, Positive, Range, RateHz, ShortText, Text
 from inferd.messages.schemas import ModelSchema
-from inferd.messages.speech import SpeechOperation, Synthesize, SynthesizeStream, Transcribe, TranscribeStream
+from inferd.messages.speech import (
+    SetSpeechPolicy,
+    SpeechOperation,
+    SpeechStatus,
+    Synthesize,
+    SynthesizeStream,
+    Transcribe,
+    TranscribeStream,
+)
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -301,6 +309,8 @@ Operation = (
     | Pin
     | Unpin
     | Health
+    | SpeechStatus
+    | SetSpeechPolicy
     | Stop
 )
 OPERATIONS: tuple[type[Operation], ...] = (
@@ -326,6 +336,8 @@ OPERATIONS: tuple[type[Operation], ...] = (
     Pin,
     Unpin,
     Health,
+    SpeechStatus,
+    SetSpeechPolicy,
     Remove,
     ListSchemas,
     Register,

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from inferd.messages.bounds import (
     Blob,
+    Bytes,
     Count,
     Fraction,
     Length,
@@ -27,6 +28,11 @@ Rate = Annotated[float, Range(0.25, 4.0)]
 """Of speaking, 1.0 the voice's own; outside it no voice can be understood."""
 Silence = Annotated[int, Range(100, 30_000)]
 """Milliseconds of silence that end something."""
+
+Language = Annotated[str, Length(0, 35)]
+"""The longest tag that BCP 47 asks a reader to take."""
+Prefer = Literal["quality", "latency"]
+"""The largest model that fits, or the one that answers soonest."""
 
 # --- operations
 
@@ -99,7 +105,82 @@ class SynthesizeStream:
     epoch: Count = 0
 
 
+@dataclass(frozen=True, slots=True)
+class SpeechStatus:
+    """What would hear and speak now, why, and what of it is missing; answered by `speech_report`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetSpeechPolicy:
+    """Change by which rules models are chosen to hear and speak, at once and over restarts; answered by `speech_report`.
+
+    nil: as it was.
+    """
+
+    language: Language | None = None
+    """As BCP 47 writes it; empty: no preference."""
+    prefer: Prefer | None = None
+    ear: Annotated[str, Length(0, 256)] | None = None
+    """The model that hears, by name; empty: chosen."""
+    voice: Annotated[str, Length(0, 256)] | None = None
+    """The model that speaks, by name; empty: chosen."""
+    local_only: bool | None = None
+
+
 SpeechOperation = Transcribe | TranscribeStream | Synthesize | SynthesizeStream
+
+# --- what answers tell
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechPolicy:
+    """By which rules a model is chosen to hear or speak when a request names none."""
+
+    language: Language = ""
+    """Preferred where a request does not say its own; empty: none."""
+    prefer: Prefer = "latency"
+    ear: ShortText = ""
+    """The model that hears whatever else is known; empty: chosen."""
+    voice: ShortText = ""
+    """The model that speaks; empty: chosen."""
+    local_only: bool = True
+    """Sound and words stay on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStage:
+    """One part of a conversation by voice: which model does it, and whether it could begin now."""
+
+    model: ShortText
+    """Empty: there is none."""
+    reason: ShortText
+    """Why this one."""
+    available: bool
+    """Its engine is installed here, and it has not failed for good."""
+    weights_ready: bool
+    loaded: bool
+    languages: Annotated[tuple[Name, ...], Length(0, 128)] = ()
+    """Empty: not known."""
+    size_bytes: Bytes = 0
+    """Of its files; 0: not known."""
+    problem: ShortText = ""
+    """What is missing, or failed last."""
+    next: ShortText = ""
+    """What to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechHealth:
+    """What would hear and speak at this moment."""
+
+    healthy: bool
+    """No part is missing; it may have to be loaded first."""
+    policy: SpeechPolicy
+    ear: SpeechStage
+    voice: SpeechStage
+    vad: SpeechStage
+    """Who tells speech from silence: it comes with the ear's engine, and is loaded with the ear."""
+
 
 # --- content
 
@@ -240,4 +321,11 @@ class Spoken:
     fallback_from: Name | None = None
 
 
-SpeechTerminal = Transcribed | Spoken
+@dataclass(frozen=True, slots=True)
+class SpeechReport:
+    """Answer to `speech_status` and `set_speech_policy`: how it is from now on."""
+
+    health: SpeechHealth
+
+
+SpeechTerminal = Transcribed | Spoken | SpeechReport

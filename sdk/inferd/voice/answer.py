@@ -5,11 +5,18 @@ Covers: what belongs to an attempt and to an epoch, and when their moments were.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from inferd.messages.speech import Heard
 from inferd.spoken import Script
+from inferd.voice.events import AgentPaused, AgentResumed, AgentStartedSpeaking, Thinking
+from inferd.voice.orders import Hold, Order, Report, Tell
 from inferd.voice.playback import Playback
+
+REPORT_MS: Final = 200
+"""How often the voice is told what has been played: it works a second ahead of it."""
 
 
 @dataclass(slots=True)
@@ -40,6 +47,9 @@ class Utterance:
     """As far as it has been understood."""
     into_answer: bool = False
     """It began while an answer was being played."""
+    ended_s: float | None = None
+    silence_ms: int | None = None
+    """How long nobody had spoken by then."""
 
 
 class Answer:
@@ -69,3 +79,41 @@ class Answer:
     def heard(self, now_s: float) -> Heard:
         """Return what has been heard of it."""
         return self.script.heard(self.playback.played_ms(now_s))
+
+    def hold(self, now_s: float) -> Iterator[Order]:
+        """Let it stand still: somebody speaks into it. Again it does nothing."""
+        if self.held_s is None:
+            self.held_s, self.playback.held = now_s, True
+            yield Hold(self.epoch, held=True)
+            if self.sounding_s is not None:
+                yield Tell(AgentPaused(self.turn))
+
+    def resume(self, now_s: float) -> Iterator[Order]:
+        """Let it go on, if it is held."""
+        if self.held_s is not None:
+            self.held_s, self.playback.held, self.silent_s = None, False, now_s
+            yield Hold(self.epoch, held=False)
+            if self.sounding_s is not None:
+                yield Tell(AgentResumed(self.turn))
+
+    def play(self, now_s: float, thinking_after_ms: int) -> Iterator[Order]:
+        """Hand out the sound whose time has come, and notice when none comes."""
+        frames = self.playback.due(now_s)
+        if frames and self.sounding_s is None:
+            self.sounding_s = now_s
+            yield Tell(AgentStartedSpeaking(self.turn, self.epoch))
+        yield from map(Tell, frames)
+        if frames:
+            self.silent_s, self.thinking = now_s, False
+            yield from self._report(now_s)
+        elif self.held_s is None and not self.playback.complete and not self.thinking:
+            waited_ms = round((now_s - self.silent_s) * 1000)
+            if waited_ms >= thinking_after_ms:
+                self.thinking = True
+                yield Tell(Thinking(self.turn, waited_ms))
+
+    def _report(self, now_s: float) -> Iterator[Order]:
+        played_ms = self.playback.played_ms(now_s)
+        if played_ms >= self.reported_ms + REPORT_MS:
+            self.reported_ms = played_ms
+            yield Report(self.epoch, played_ms)

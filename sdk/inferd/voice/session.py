@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Final, Self, TypeAlias, assert_never
 
 from inferd.errors import Cancelled, InferenceError
 from inferd.messages.events import TextDelta
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from inferd.aio import AsyncClient
+    from inferd.aio_holds import AsyncHold
     from inferd.aio_speech_streams import AsyncTranscriptStream
     from inferd.drafts import GenerateOptions
     from inferd.messages.control import Priority
@@ -197,17 +198,15 @@ class Session:
             self._end(Cancelled("the session was left", details={"reason": "app"}))
             await asyncio.wait({self._life})
 
-    async def _hold_models(self, opening: AsyncExitStack) -> Any:  # noqa: ANN401 - a hold, of a client that has them
+    async def _hold_models(self, opening: AsyncExitStack) -> AsyncHold | None:
         """Load what is named, all or none, and keep it; return what keeps it."""
         names = [name for name in (self._hear, self._think, self._voice) if name is not None]
-        hold = getattr(self._client.models, "hold", None)
-        if not names or hold is None:
+        if not names:
             return None
-        return await opening.enter_async_context(
-            hold(names, HOLD_S, priority=self._priority, timeout_s=self._timeout_s)
-        )
+        hold = self._client.models.hold(names, HOLD_S, priority=self._priority, timeout_s=self._timeout_s)
+        return await opening.enter_async_context(hold)
 
-    async def _live(self, hold: Any, begun: asyncio.Event) -> None:  # noqa: ANN401 - as above
+    async def _live(self, hold: AsyncHold | None, begun: asyncio.Event) -> None:
         """Own every task of the session, until it is cancelled."""
         try:
             async with asyncio.TaskGroup() as self._group:

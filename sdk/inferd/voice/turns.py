@@ -1,7 +1,7 @@
 """Who speaks: the turn taking of a voice session, as a machine that takes happenings and gives orders.
 
-Covers: beginning ahead, confirming, interrupting, resuming, what is stale, what is remembered. Does not cover streams, tasks
-and the clock: `session` drives it and passes the time in. Pure.
+Covers: beginning ahead, confirming, interrupting, resuming, what is stale, what is remembered. Does not cover what ends an
+answer (`barge_in`), nor streams, tasks and the clock: `session` drives it and passes the time in. Pure.
 
 | state     | the user speaks                         | words of the user's      | the text of a turn is final            |
 |-----------|-----------------------------------------|--------------------------|----------------------------------------|
@@ -18,23 +18,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from inferd.messages.events import AudioChunk
 from inferd.messages.speech import AudioStarted, Partial, SpeechStarted, SpeechStopped, Word
 from inferd.messages.speech import Final as FinalText
 from inferd.voice.answer import Answer, Attempt, Utterance
+from inferd.voice.barge_in import interrupts, is_echo
 from inferd.voice.events import (
-    AgentPaused,
-    AgentResumed,
-    AgentStartedSpeaking,
     AgentStoppedSpeaking,
     Failed,
     FinalTranscript,
     Interrupted,
     PartialTranscript,
     ReplyDelta,
-    Thinking,
     Turn,
     TurnEnded,
     UserStartedSpeaking,
@@ -42,10 +39,8 @@ from inferd.voice.events import (
 )
 from inferd.voice.orders import (
     Feed,
-    Hold,
     Hush,
     Passed,
-    Report,
     Speak,
     SpokenOut,
     StopSpeaking,
@@ -58,16 +53,13 @@ from inferd.voice.orders import (
     WrittenOut,
 )
 from inferd.voice.playback import NEVER_S, Playback
-from inferd.voice.wording import joined, looks_finished, same, telling, words
+from inferd.voice.wording import joined, looks_finished, same
 
 if TYPE_CHECKING:
     from inferd.voice.conversation import Conversation
     from inferd.voice.events import VoiceEvent
     from inferd.voice.orders import Happening, Order
     from inferd.voice.settings import Settings
-
-REPORT_MS: Final = 200
-"""How often the voice is told what has been played: it works a second ahead of it."""
 
 
 class State(Enum):
@@ -169,8 +161,8 @@ class Turns:
         into_answer = self._answer is not None
         self._utterance = Utterance(event.utterance, self._now_s, into_answer=into_answer)
         self._tell(UserStartedSpeaking(event.utterance))
-        if self._settings.allow_interruptions and not self._settings.half_duplex:
-            self._hold()
+        if self._answer and self._settings.allow_interruptions and not self._settings.half_duplex:
+            self._orders += self._answer.hold(self._now_s)
 
     def _on_partial(self, event: Partial) -> None:
         if event.utterance <= self._finals:
@@ -180,7 +172,7 @@ class Turns:
         again, utterance.text, self._utterance = same(utterance.text, text), text, utterance
         self._tell(PartialTranscript(event.utterance, event.stable, event.tentative))
         if self._answer is not None:
-            if self._interrupts(utterance, text):
+            if self._cuts_off(utterance, text):
                 self._interrupt()
         elif (again or not event.tentative.strip()) and looks_finished(text):
             self._begin_ahead(text)
@@ -189,60 +181,38 @@ class Turns:
 
     def _on_stop(self, event: SpeechStopped) -> None:
         self._tell(UserStoppedSpeaking(event.utterance))
-        if self._answer is None:
-            silence_ms = max(0, self._listened_ms - event.end_ms)
-            self._turn = replace(self._turn, endpoint_s=self._now_s, silence_ms=silence_ms)
-            if self._utterance:
+        if self._utterance:
+            self._utterance.ended_s = self._now_s
+            self._utterance.silence_ms = max(0, self._listened_ms - event.end_ms)
+            if self._answer is None:
                 self._begin_ahead(self._utterance.text)
 
     def _on_final(self, event: FinalText) -> None:
         utterance = self._utterance or Utterance(event.utterance, self._now_s, into_answer=self._answer is not None)
         self._utterance, self._finals = None, event.utterance
-        if self._answer is not None and self._interrupts(utterance, event.text):
+        if self._cuts_off(utterance, event.text):
             self._interrupt()
-        lost = utterance.into_answer and (not self._settings.allow_interruptions or self._is_echo(event.text))
-        ignored = self._answer is not None or lost
+        unheard = not self._settings.allow_interruptions or is_echo(self._settings, self._last_answer, event.text)
+        ignored = self._answer is not None or (utterance.into_answer and unheard)
         self._tell(FinalTranscript(event.utterance, event.text, ignored=ignored and bool(event.text)))
         if self._answer is not None:
-            self._resume()
+            self._orders += self._answer.resume(self._now_s)
             return
         if not ignored:
             self._said = joined(self._said, event.text)
         if self._said:
-            self._turn = replace(self._turn, transcript_s=self._now_s, endpoint_s=self._turn.endpoint_s or self._now_s)
+            self._turn = replace(
+                self._turn,
+                transcript_s=self._now_s,
+                endpoint_s=utterance.ended_s or self._now_s,
+                silence_ms=utterance.silence_ms,
+            )
             self._confirm()
         else:
             self._drop_attempt()
 
-    def _interrupts(self, utterance: Utterance, text: str) -> bool:
-        """Decide whether what the user says ends the answer.
-
-        1. nothing may
-        2. our own voice, come back through the microphone, does not
-        3. no words are needed: speech that is long enough does
-        4. too few words do not; words that say "go on" do not count
-        5. short remarks do not, right after the answer began
-        """
-        settings, answer = self._settings, self._answer
-        spoken_ms = (self._now_s - utterance.started_s) * 1000
-        if answer is None or not settings.allow_interruptions:  # 1
-            return False
-        if self._is_echo(text):  # 2
-            return False
-        if settings.words_to_interrupt == 0:  # 3
-            return spoken_ms >= settings.interruption_min_ms
-        if len(telling(text, settings.backchannels)) < settings.words_to_interrupt:  # 4
-            return False
-        began_s = answer.sounding_s
-        early = began_s is not None and (utterance.started_s - began_s) * 1000 < settings.backchannel_window_ms
-        return not early or spoken_ms >= settings.interruption_min_ms  # 5
-
-    def _is_echo(self, text: str) -> bool:
-        """Return whether a text is made of words that we have just spoken, where our voice comes back."""
-        if not self._settings.half_duplex or self._last_answer is None:
-            return False
-        ours = set(words("".join(self._last_answer.attempt.pieces)))
-        return all(word in ours for word in words(text))
+    def _cuts_off(self, utterance: Utterance, text: str) -> bool:
+        return self._answer is not None and interrupts(self._settings, self._answer, utterance, text, self._now_s)
 
     # --- the answer's text
 
@@ -332,23 +302,6 @@ class Turns:
         if self._answer:
             self._answer.playback.told_ms = happening.played_ms
 
-    def _hold(self) -> None:
-        answer = self._answer
-        if answer and answer.held_s is None:
-            answer.held_s, answer.playback.held = self._now_s, True
-            self._orders.append(Hold(answer.epoch, held=True))
-            if answer.sounding_s is not None:
-                self._tell(AgentPaused(answer.turn))
-
-    def _resume(self) -> None:
-        answer = self._answer
-        if answer and answer.held_s is not None:
-            answer.held_s, answer.playback.held = None, False
-            answer.silent_s = self._now_s
-            self._orders.append(Hold(answer.epoch, held=False))
-            if answer.sounding_s is not None:
-                self._tell(AgentResumed(answer.turn))
-
     def _interrupt(self, *, for_good: bool = False) -> None:
         """Cut the answer off. Before its first sound the user has only gone on speaking, and the turn goes on.
 
@@ -397,44 +350,18 @@ class Turns:
         answer = self._answer
         if answer is None:
             return
-        if self._held_too_long(answer):
-            self._resume()
+        if (
+            answer.held_s is not None
+            and self._now_s >= answer.held_s + self._settings.false_interruption_timeout_ms / 1000
+        ):
+            self._orders += answer.resume(self._now_s)
         utterance = self._utterance
-        if utterance and self._settings.words_to_interrupt == 0 and self._interrupts(utterance, utterance.text):
+        if utterance and self._settings.words_to_interrupt == 0 and self._cuts_off(utterance, utterance.text):
             self._interrupt()
             return
-        self._play(answer)
+        self._orders += answer.play(self._now_s, self._settings.thinking_after_ms)
         if answer.playback.is_over(self._now_s):  # also while it is held: there was nothing left of it to hold
             self._finish(answer)
-
-    def _held_too_long(self, answer: Answer) -> bool:
-        timeout_s = self._settings.false_interruption_timeout_ms / 1000
-        return answer.held_s is not None and self._now_s >= answer.held_s + timeout_s
-
-    def _play(self, answer: Answer) -> None:
-        frames = answer.playback.due(self._now_s)
-        if frames and answer.sounding_s is None:
-            answer.sounding_s = self._now_s
-            self._tell(AgentStartedSpeaking(answer.turn, answer.epoch))
-        for frame in frames:
-            self._tell(frame)
-        if frames:
-            answer.silent_s, answer.thinking = self._now_s, False
-            self._report(answer)
-        elif answer.held_s is None and not answer.playback.complete:
-            self._notice_silence(answer)
-
-    def _report(self, answer: Answer) -> None:
-        played_ms = answer.playback.played_ms(self._now_s)
-        if played_ms >= answer.reported_ms + REPORT_MS:
-            answer.reported_ms = played_ms
-            self._orders.append(Report(answer.epoch, played_ms))
-
-    def _notice_silence(self, answer: Answer) -> None:
-        waited_ms = round((self._now_s - answer.silent_s) * 1000)
-        if waited_ms >= self._settings.thinking_after_ms and not answer.thinking:
-            answer.thinking = True
-            self._tell(Thinking(answer.turn, waited_ms))
 
     def _tell(self, event: VoiceEvent) -> None:
         self._orders.append(Tell(event))

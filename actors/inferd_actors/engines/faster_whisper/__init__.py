@@ -1,9 +1,12 @@
 """Words from speech by Whisper models on CTranslate2 (faster-whisper): files, and streams as they are spoken.
 
-`engine`: the loop. `live`: a request in it. Of streams: `intake` (frames and how likely somebody speaks in them), `endpointing`
-(when somebody begins and ends), `listening` (what is to be heard when), `utterance`, `agreement` (what is stable), `cadence`,
-`sound`. Of files: `spool` (bytes on their way), `reading` (a thread that decodes), `pieces`. Of all: `line` (whose pass is next),
-`hearing` (passes and results), `words`, `texts`, `worker` (the thread that computes), `library` (the only door), `options`.
+`engine`: the loop. `live`: a request in it.
+Of streams: `intake` (frames, and how likely somebody speaks in them), `endpointing` (when somebody begins and ends),
+`listening` (what is to be heard when), `utterance`, `agreement` (what is stable), `cadence`, `sound`.
+Of files: `spool` (bytes on their way), `reading` (a thread that decodes), `pieces`.
+Of all: `line` (whose pass is next), `hearing` (passes and results), `words`, `texts`, `worker` (the thread that computes),
+`library` (the only door to faster-whisper and what it stands on), `options`.
+`prediction`: what a life will take of memory.
 """
 
 from __future__ import annotations

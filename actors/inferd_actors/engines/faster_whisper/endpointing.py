@@ -76,8 +76,8 @@ class Endpointing:
 
     @property
     def beginning(self) -> int:
-        """Frame in which the utterance began, or what may become one; the next frame if there is neither."""
-        return self.first if self.is_speaking or self._voiced else self._frame
+        """Frame in which the next utterance may have begun."""
+        return self.first if self._voiced and not self.is_speaking else self._frame
 
     @property
     def is_undecided(self) -> bool:

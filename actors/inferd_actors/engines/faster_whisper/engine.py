@@ -15,15 +15,15 @@ import io
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import Final, assert_never
 
 from inferd.errors import InferenceError, InvalidRequest, QueueFull, UnsupportedMode
 from inferd.messages.control import PRIORITIES, Feed
 from inferd.messages.events import TERMINALS, Cancelled, CancelReason
-from inferd.messages.operations import Transcribe, TranscribeStream
+from inferd.messages.speech import Transcribe, TranscribeStream
 from inferd_actors.engine import Capacity, EngineEvent, OnProgress, Sink, StreamId, Submission
 from inferd_actors.engines import options as settings
-from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hold, Order, Take, TakeNoMore
+from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hear, Hold, Order, Take, TakeNoMore
 from inferd_actors.engines.faster_whisper.hearing import Pass, Samples, unreadable
 from inferd_actors.engines.faster_whisper.intake import Intake
 from inferd_actors.engines.faster_whisper.line import next_turn
@@ -33,9 +33,6 @@ from inferd_actors.engines.faster_whisper.reading import Reading
 from inferd_actors.engines.faster_whisper.spool import Spool
 from inferd_actors.engines.faster_whisper.worker import Worker
 from inferd_actors.refusals import as_event
-
-if TYPE_CHECKING:
-    pass
 
 WAITING: Final = 256
 """Requests that may be here at once; the daemon keeps its own queue and sends a few for each slot and class."""
@@ -215,6 +212,8 @@ class FasterWhisper(Desk):
                 live.held = held
             case Drop(stream, reason):
                 self._cancel(stream, reason)
+            case Hear():
+                pass  # it speaks nothing that could be heard
             case _:
                 assert_never(order)
 

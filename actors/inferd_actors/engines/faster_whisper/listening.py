@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
-from inferd.messages.events import Final as FinalText
-from inferd.messages.events import Partial, SpeechStarted, SpeechStopped
-from inferd.messages.operations import TranscribeStream
+from inferd.messages.speech import Final as FinalText
+from inferd.messages.speech import Partial, SpeechStarted, SpeechStopped, TranscribeStream
 from inferd_actors.engine import EngineEvent
 from inferd_actors.engines.faster_whisper.cadence import MIN_NEW_S
 from inferd_actors.engines.faster_whisper.endpointing import FRAME_MS, Endpointing, Patience, Signal
@@ -236,6 +236,11 @@ class Listening:
             return []
         self._now_s = now_s
         self._learn_language(wish, heard)
+        events = self._told(wish, heard)
+        self._sound.forget(self._needed())
+        return events
+
+    def _told(self, wish: Wish, heard: Heard) -> list[EngineEvent]:
         if wish.kind == "partial":
             return self._partial(wish, heard)
         wish.part.heard = heard
@@ -300,13 +305,16 @@ class Listening:
             utterance.end * FRAME_MS,
             (self.language or passes[-1][1].language) if text else "",
             tuple(
-                word
-                for part, heard in passes
-                for word in spoken(heard.segments, lambda s, at=part.first: s + at * FRAME_S)
+                word for part, heard in passes for word in spoken(heard.segments, partial(_later, part.first * FRAME_S))
             ),
             max(0, int((self._now_s - (utterance.stopped_s or self._now_s)) * 1000)),
             sum(heard.pass_s for _, heard in passes) / sound_s if sound_s else 0.0,
         )
+
+
+def _later(first_s: float, moment_s: float) -> float:
+    """Return where in the stream a moment of a part is, in seconds."""
+    return first_s + moment_s
 
 
 def _hear_roughly(utterance: Utterance, part: Part, heard: Heard) -> bool:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from inferd.messages.control import Feed
-from inferd.messages.events import Transcribed, TranscriptSegment
-from inferd.messages.operations import Transcribe, TranscribeStream
+from inferd.messages.speech import Transcribe, Transcribed, TranscribeStream, TranscriptSegment
 from inferd_actors.engine import EngineEvent, Submission
 from inferd_actors.engines.faster_whisper.hearing import Heard, HeardSegment, Pass
 from inferd_actors.engines.faster_whisper.line import Turn
@@ -137,10 +136,9 @@ class LiveStream(Live):
         """Nothing is held beside memory."""
 
     def _transcribed(self) -> Transcribed:
-        listening, warnings = self.listening, ()
-        if listening.thinned:
-            which = ", ".join(map(str, listening.thinned[:WARNED]))
-            warnings = (f"partials: this machine was too slow for them in utterances {which}",)
+        listening = self.listening
+        which = ", ".join(map(str, listening.thinned[:WARNED]))
+        warnings = (f"partials: this machine was too slow for them in utterances {which}",) if which else ()
         spoke = listening.speech_frames > 0
         language = listening.language or ""
         probability = listening.language_probability if language else 0.0
@@ -218,8 +216,9 @@ class LiveFile(Live):
         return Turn(self.submission.stream, self.submission.priority, "piece", self._since_s)
 
     def due_s(self, speaking: int) -> float | None:
-        """Never by the clock."""
+        """Return None: it wants nothing by the clock."""
         del speaking
+        return None
 
     def next_pass(self) -> Pass:
         """Return the pass over its next piece."""

@@ -132,8 +132,8 @@ class Batching:
             )
             for part in parts
         ]
-        read = sum(part.n_tokens for part in parts if part.live.is_reading)
-        written = sum(not part.live.is_reading for part in parts)
+        prompts = [part.n_tokens for part in parts if part.live.is_reading]
+        read, written = sum(prompts), len(parts) - len(prompts)
         began_s = time.monotonic()
         wanted = iter(self._runtime.context.decode(rows))
         self._pace.measured(read_tokens=read, written_tokens=written, step_s=time.monotonic() - began_s)

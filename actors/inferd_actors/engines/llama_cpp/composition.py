@@ -1,10 +1,11 @@
 """What one step computes: of each request that has a seat, how many of its tokens.
 
 Covers: reading prompts in chunks beside writing, and voice before all else. Does not cover seats (`schedule`). Pure.
-1. a voice prompt is to be read: this step is voice's alone, as many of its tokens as fit
-2. else everybody who writes gets a token, but for those who have just begun while prompts that came with theirs are still
+1. nobody reads, all may write and fit, as in nearly every step: each gets its token
+2. a voice prompt is to be read: this step is voice's alone, as many of its tokens as fit
+3. else everybody who writes gets a token, but for those who have just begun while prompts that came with theirs are still
    being read, for a moment: together they are written in fuller and so in fewer steps
-3. and prompts get the rest, the most urgent first, as much as keeps the step short
+4. and prompts get the rest, the most urgent first, as much as keeps the step short
 
 llama.cpp's attention on CPUs computes `LEAST_TOKENS` rows at a time once a step has so many, and one by one else, so chunks are
 such that the step's rows fill these tiles. What does not is read first, where it is cheap: behind 4,000 tokens the odd rest of
@@ -33,9 +34,11 @@ class Part(NamedTuple):
 
 def compose(seated: Sequence[Live], pace: Pace, *, batch_tokens: int, free_cells: int, now_s: float) -> list[Part]:
     """Return the parts of the next step, at most `batch_tokens` and `free_cells` together; none when all are halted."""
+    if len(seated) <= min(batch_tokens, free_cells) and all(live.is_writing for live in seated):  # 1
+        return [Part(live, 1) for live in seated]
     active = sorted((live for live in seated if not live.is_halted), key=lambda live: live.urgency(now_s))
     voice = [live for live in active if live.rank == VOICE]
-    if any(live.is_reading for live in voice):
+    if any(live.is_reading for live in voice):  # 2
         active = voice
     reading = [live for live in active if live.is_reading]
     writing = [live for live in active if not live.is_reading]
@@ -46,7 +49,7 @@ def compose(seated: Sequence[Live], pace: Pace, *, batch_tokens: int, free_cells
     gap_s = ALONE_GAP_S if not writing else VOICE_GAP_S if any(live.rank == VOICE for live in writing) else GAP_S
     if reading:
         pending, most = sum(live.pending for live in reading), pace.chunk_tokens(gap_s, len(writing))
-        room = min(room, _chunk(pending, most, len(writing)))
+        room = min(room, _chunk(pending, min(room, most), len(writing)))
     for live in reading:
         if room > 0:
             count = min(live.pending, room)

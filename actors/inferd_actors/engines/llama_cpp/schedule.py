@@ -119,8 +119,8 @@ class Schedule:
 
     def _is_short(self, seated: Sequence[Live]) -> bool:
         """Tell whether the next steps of those who are seated may find no cells."""
-        reads = any(live.is_reading for live in seated)
-        return self.cells.free < len(seated) + (LEAST_TOKENS if reads else 0)
+        spare = self.cells.free - len(seated)
+        return spare < LEAST_TOKENS and (spare < 0 or any(live.is_reading for live in seated))
 
     def _relieve(self, seated: Sequence[Live], now_s: float) -> list[Move]:
         moves = self._evict_oldest(but=None)

@@ -62,6 +62,11 @@ class Live:
         """Whether a part of its prompt, or of what was lost, is still to be read: its next token is not due yet."""
         return self.pending > 1 or len(self.tokens) == self.prompt_tokens
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether its next token is due, and nothing holds it up."""
+        return not (self.is_halted or self.is_reading)
+
     def urgency(self, now_s: float) -> tuple[int, int]:
         """Return what the most urgent has least of: class, corrected by how long it has waited, then arrival."""
         if self.rank == VOICE:

@@ -3,19 +3,19 @@
 `request`: what is asked. `speakable`: what of a text is said, by `markup`; `segmenting`: in which pieces. `narration`: one
 stream, with its `words` and its `playhead`. `turns`: whose piece is next. `engine`: the loop; `worker`: the thread that does
 `jobs`. `library`: the only door to piper and ONNX Runtime, with `graph`, which has the network tell its times; `sentences`: to
-sentencex. piper is under the GPL 3.0: an extra, in a process of its own.
+sentencex. `prediction`: what a life will take of memory. piper is under the GPL 3.0: an extra, in a process of its own.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inferd_actors.engines.piper.engine import Piper
-
 if TYPE_CHECKING:
     from inferd_actors.engine import Engine, Sink
 
 
 def make(sink: Sink) -> Engine:
-    """Return the engine, not loaded; piper is imported by `load`."""
+    """Return the engine, not loaded; piper is imported by `load`, numpy here."""
+    from inferd_actors.engines.piper.engine import Piper
+
     return Piper(sink)

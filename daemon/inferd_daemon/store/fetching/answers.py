@@ -67,6 +67,11 @@ def pause_asked_s(headers: Mapping[str, str]) -> float | None:
     return None if wait is None else float(wait)
 
 
+def is_worth_another_try(status: int) -> bool:
+    """Tell whether the same question may get another answer soon."""
+    return status in _LATER or status >= SERVER_ERROR
+
+
 def _total_of(told: str, offset_bytes: int) -> int | None:
     """Return the size of the whole file, None if it is not told. Raises Setback for any other part than asked for."""
     match = _RANGE.fullmatch(told.strip())
@@ -78,7 +83,7 @@ def _total_of(told: str, offset_bytes: int) -> int | None:
 
 def _refused(status: int, headers: Mapping[str, str]) -> Setback:
     cause: Cause = "access" if status in _ACCESS else "missing" if status in _MISSING else "download"
-    later = status in _LATER or status >= SERVER_ERROR or status == RANGE_REFUSED
+    later = is_worth_another_try(status) or status == RANGE_REFUSED
     return Setback(
         Failed(
             cause,

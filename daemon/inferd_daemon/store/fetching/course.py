@@ -25,6 +25,7 @@ from inferd_daemon.store.fetching.line import Answer, asked
 from inferd_daemon.store.fetching.origin import Found, Origin
 from inferd_daemon.store.fetching.partial import Partial
 from inferd_daemon.store.fetching.redirects import MAX_REDIRECTS, next_url
+from inferd_daemon.store.fetching.room import shortage
 from inferd_daemon.store.fetching.words import Failed, Fetched, Moved, Order, Patience, Setback
 
 Tell = Callable[[Moved], None]
@@ -154,11 +155,9 @@ class Course:
     def _refuse_full_disk(self, needed_bytes: int) -> None:
         status = os.statvfs(self._order.folder)
         free_bytes = status.f_bavail * status.f_frsize
-        wanted_bytes = needed_bytes + self._order.reserve_bytes
-        if free_bytes < wanted_bytes:
-            problem = f"needs {wanted_bytes} bytes free in {self._order.folder}, there are {free_bytes}"
-            numbers = {"needed_bytes": wanted_bytes, "free_bytes": free_bytes}
-            raise Setback(Failed("disk", problem, retryable=True, numbers=numbers), again=False)
+        short = shortage(self._order.folder, free_bytes, needed_bytes, self._order.reserve_bytes)
+        if short is not None:
+            raise Setback(Failed("disk", short.problem, retryable=True, numbers=dict(short.numbers)), again=False)
 
     def _checked(self, wanted: Origin, found: Found, total_bytes: int | None) -> Fetched:
         """Return what the partial file is, now that the server has no more of it."""

@@ -10,16 +10,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import httpx2
 from huggingface_hub import errors, get_hf_file_metadata, get_token, hf_hub_url
 
-from inferd_daemon.store.fetching.answers import SERVER_ERROR, pause_asked_s
+from inferd_daemon.store.fetching.answers import is_worth_another_try, pause_asked_s
+from inferd_daemon.store.fetching.line import BROKEN
 from inferd_daemon.store.fetching.origin import Found
 from inferd_daemon.store.fetching.redirects import is_weaker, shown
 from inferd_daemon.store.fetching.words import Failed, HubFile, Patience, Setback
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_TOO_MANY: Final = 429
 
 
 def look_up(file: HubFile, patience: Patience) -> Found:
@@ -33,7 +32,7 @@ def look_up(file: HubFile, patience: Patience) -> Found:
         raise Setback(Failed("source", f"is no repository's name: {str(wrong)[:200]!a}")) from wrong
     except errors.HfHubHTTPError as refused:
         raise _refused(file, refused) from refused
-    except (httpx2.TransportError, httpx2.InvalidURL, OSError) as broken:
+    except (*BROKEN, OSError) as broken:
         problem = f"the hub cannot be reached: {type(broken).__name__}: {str(broken)[:200]!a}"
         raise Setback(Failed("download", problem, retryable=True)) from broken
     if is_weaker(url, told.location):
@@ -60,6 +59,5 @@ def _refused(file: HubFile, refused: errors.HfHubHTTPError) -> Setback:
         case errors.DisabledRepoError():
             return Setback(Failed("access", f"{file.repo} was disabled by the hub", numbers=numbers))
         case _:
-            later = status >= SERVER_ERROR or status == _TOO_MANY
-            pause_s = pause_asked_s(refused.response.headers)
+            later, pause_s = is_worth_another_try(status), pause_asked_s(refused.response.headers)
             return Setback(Failed("download", f"the hub answered {status}", later, pause_s, numbers))

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import httpx2
 
 import inferd
 from inferd_daemon.store.fetching.redirects import shown
 from inferd_daemon.store.fetching.words import Failed, Patience, Setback
+
+BROKEN: Final = (httpx2.TransportError, httpx2.InvalidURL)
+"""What the library raises when no answer comes; the hub's library, which uses it, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,15 @@ SPELLED: Final = {"mr": "mister", "mrs": "missus", "dr": "doctor", "okay": "ok",
 """What is one word said and written in two ways."""
 THOUSAND: Final = 1_000
 HUNDRED: Final = 100
+MILLION: Final = 1_000_000
+"""Longer numbers stay as they are."""
 
 
 def words(text: str) -> list[str]:
     """Return a text's words: lower case, no punctuation, numbers spelled out, hyphens as blanks."""
     plain = unicodedata.normalize("NFKC", text).casefold().replace("'", "").replace("’", "")  # noqa: RUF001 - as models write it
     found = re.findall(r"\d+|[^\W\d_]+", plain)
-    spelled = (_number(int(one)) if one.isdecimal() and len(one) < 7 else SPELLED.get(one, one) for one in found)
+    spelled = (_number(int(one)) if one.isdecimal() and int(one) < MILLION else SPELLED.get(one, one) for one in found)
     return " ".join(spelled).split()
 
 
