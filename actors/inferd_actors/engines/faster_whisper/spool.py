@@ -32,9 +32,7 @@ class Abandoned(Exception):
 
 
 class Spool:
-    """One file on its way. `read`, `seek`, `seekable` and `tell` belong to the decoding thread and hold it up; the rest never
-    waits.
-    """
+    """One file on its way. What belongs to the decoding thread holds it up; the rest never waits."""
 
     def __init__(self) -> None:
         """Raise ResourceBlocked if the disk has no place for it."""
@@ -117,11 +115,10 @@ class Spool:
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place, perhaps one that is yet to come; -1: it is counted from an end that is not known, as FFmpeg says it."""
-        if whence == os.SEEK_END and not self._is_complete:
+        """Go to a place, perhaps one that is yet to come; -1, as FFmpeg says it: not from the end, which comes when it comes."""
+        if whence == os.SEEK_END:
             return -1
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
+        self._position = max(0, offset + (self._position if whence == os.SEEK_CUR else 0))
         with self._changed:
             self._wanted = max(self._wanted, min(self._position, MAX_BYTES))
         return self._position
