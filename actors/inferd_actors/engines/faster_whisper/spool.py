@@ -115,7 +115,7 @@ class Spool:
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place, perhaps one that is yet to come; -1, as FFmpeg says it: not from the end, which comes when it comes."""
+        """Go to a place, perhaps one that is yet to come. From the end: -1, as FFmpeg says that it is not known."""
         if whence == os.SEEK_END:
             return -1
         self._position = max(0, offset + (self._position if whence == os.SEEK_CUR else 0))
