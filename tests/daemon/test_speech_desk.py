@@ -12,8 +12,8 @@ from house import House, house
 
 from inferd.messages import operations as ops
 from inferd.messages import speech
-from inferd.messages.events import Error, Event, SpeechReport
-from inferd.messages.speech import SetSpeechPolicy, SpeechHealth, SpeechPolicy, SpeechStatus
+from inferd.messages.events import Error, Event
+from inferd.messages.speech import SetSpeechPolicy, SpeechHealth, SpeechPolicy, SpeechReport, SpeechStatus
 from inferd_actors import engines
 from inferd_daemon.lifecycle import FilesChanged
 from inferd_daemon.speech_policy import PolicyFile
