@@ -60,4 +60,7 @@ def _read(file: Path) -> SpeechPolicy:
         return SpeechPolicy()
     if len(found) > MAX_BYTES:
         raise ValueError(f"more than {MAX_BYTES:,} bytes")
-    return wire.from_fields(json.loads(found), SpeechPolicy)
+    said = json.loads(found)
+    if not isinstance(said, dict):
+        raise TypeError(f"expected a map, got {type(said).__name__}")
+    return wire.from_fields(said, SpeechPolicy)

@@ -22,6 +22,7 @@ from inferd_cli.remove import remove
 from inferd_cli.run import run
 from inferd_cli.say import say
 from inferd_cli.serve import serve
+from inferd_cli.speech import speech
 from inferd_cli.status import status
 from inferd_cli.stop import stop
 from inferd_cli.transcribe import transcribe
@@ -42,6 +43,7 @@ app.command()(serve)
 app.command()(run)
 app.command()(transcribe)
 app.command()(say)
+app.add_typer(speech, name="speech")
 app.command()(wyoming)
 app.command()(ps)
 app.command()(status)

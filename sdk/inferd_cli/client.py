@@ -24,7 +24,10 @@ if TYPE_CHECKING:
         PullEvent,
         Registered,
         Removed,
+        SmokeTest,
         SpeechEvent,
+        SpeechHealth,
+        SpeechSetup,
         Transcript,
         TranscriptEvent,
         TranscriptionEvent,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from inferd.messages.operations import Message
     from inferd.messages.reports import DaemonReport, MemoryDecision, Model, Preflight
     from inferd.speech_drafts import Timestamps
+    from inferd.speech_setup import OnPull
 
     StreamEvent: TypeAlias = GenerateEvent | PullEvent
 
@@ -170,6 +174,33 @@ class Models(Protocol):
         """Return when it is so no more."""
 
 
+class Speech(Protocol):
+    """`client.speech`."""
+
+    def health(self) -> SpeechHealth:
+        """Return who would hear and speak, and what is missing."""
+
+    def set_policy(
+        self,
+        *,
+        language: str | None = None,
+        prefer: Literal["quality", "latency"] | None = None,
+        ear: str | None = None,
+        voice: str | None = None,
+        local_only: bool | None = None,
+    ) -> SpeechHealth:
+        """Return who is chosen once the policy is changed."""
+
+    def prepare(self, *, on_progress: OnProgress | None = None) -> SpeechSetup:
+        """Return when ear and voice are loaded, or what is missing."""
+
+    def install(self, *, on_pull: OnPull | None = None) -> SpeechSetup:
+        """Return when ear and voice are stored, and what is missing yet."""
+
+    def smoke_test(self, text: str | None = None, *, remote: bool = False) -> SmokeTest:
+        """Return how a sentence came back that was spoken and heard."""
+
+
 class Daemon(Protocol):
     """`client.daemon`."""
 
@@ -193,6 +224,10 @@ class Client(Protocol):
     @property
     def daemon(self) -> Daemon:
         """What can be asked of the daemon itself."""
+
+    @property
+    def speech(self) -> Speech:
+        """What can be asked of speech as a whole."""
 
     def stream(
         self,

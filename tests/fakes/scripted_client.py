@@ -28,11 +28,16 @@ from inferd import (
     Preflight,
     Priority,
     Process,
+    Pulled,
     PullEvent,
+    PullProgress,
     Queued,
     Registered,
     Removed,
     Reply,
+    SmokeTest,
+    SpeechHealth,
+    SpeechSetup,
     TextDelta,
     Transcript,
     Unregistered,
@@ -41,6 +46,7 @@ from inferd import (
     Warmed,
 )
 from inferd.keeping import OnProgress
+from inferd.speech_setup import OnPull
 from inferd_cli.app import app
 from inferd_cli.client import Client
 
@@ -279,6 +285,42 @@ class ScriptedDaemon:
         self.on_stop()
 
 
+@dataclass
+class ScriptedSpeechSet:
+    """`client.speech`: what each call answers, and what it was given."""
+
+    found: SpeechHealth | None = None
+    setup: SpeechSetup | None = None
+    smoke: SmokeTest | None = None
+    given: list[object] = field(default_factory=list)
+
+    def health(self) -> SpeechHealth:
+        assert self.found
+        return self.found
+
+    def set_policy(self, **changes: object) -> SpeechHealth:
+        self.given.append(changes)
+        return self.health()
+
+    def prepare(self, *, on_progress: OnProgress | None = None) -> SpeechSetup:
+        if on_progress:
+            on_progress(Loading("ear", 0.5))
+        assert self.setup
+        return self.setup
+
+    def install(self, *, on_pull: OnPull | None = None) -> SpeechSetup:
+        if on_pull:
+            on_pull("ear", PullProgress("downloading", 1, 2))
+            on_pull("ear", Pulled("ear", 2))
+        assert self.setup
+        return self.setup
+
+    def smoke_test(self, text: str | None = None, *, remote: bool = False) -> SmokeTest:
+        self.given.append((text, remote))
+        assert self.smoke
+        return self.smoke
+
+
 @dataclass(frozen=True)
 class Asked:
     """What one `stream` call was given."""
@@ -299,9 +341,10 @@ class ScriptedClient:
     answers: Sequence[Script[GenerateEvent]] = ()
     models: ScriptedModels = field(default_factory=ScriptedModels)
     daemon: ScriptedDaemon = field(default_factory=ScriptedDaemon)
+    speech: ScriptedSpeechSet = field(default_factory=ScriptedSpeechSet)
     asked: list[Asked] = field(default_factory=list)
     streams: list[ScriptedStream] = field(default_factory=list)
-    speech: Script[Any] = ()
+    sounding: Script[Any] = ()
     """What every stream of speech plays."""
     heard: Transcript = Transcript("")  # noqa: RUF009 - a frozen value
     spoken_of: list[tuple[object, ...]] = field(default_factory=list)
@@ -311,23 +354,23 @@ class ScriptedClient:
 
     def transcription(self, audio: str | bytes, rate_hz: int | None = None, **options: object) -> ScriptedWhole:
         self.spoken_of.append((audio, rate_hz, options))
-        return ScriptedWhole(self.speech, self.heard)
+        return ScriptedWhole(self.sounding, self.heard)
 
     def transcribe_stream(self, rate_hz: int = 16_000, **options: object) -> ScriptedLive:
         self.spoken_of.append((rate_hz, options))
-        return ScriptedLive(self.speech, self.heard)
+        return ScriptedLive(self.sounding, self.heard)
 
     def synthesis(
         self, text: str, voice: str | None = None, rate: float = 1.0, *, model: str | None = None
     ) -> ScriptedSpeech:
         self.spoken_of.append((text, voice, rate, model))
-        return ScriptedSpeech(self.speech)
+        return ScriptedSpeech(self.sounding)
 
     def synthesize_stream(
         self, voice: str | None = None, rate: float = 1.0, *, model: str | None = None
     ) -> ScriptedSpeech:
         self.spoken_of.append((voice, rate, model))
-        return ScriptedSpeech(self.speech)
+        return ScriptedSpeech(self.sounding)
 
     def stream(
         self,

@@ -63,7 +63,9 @@ def run(socket: Path, *args: str, piped: bytes = b"", path: str | None = None) -
 
 
 def test_the_words_alone_go_to_a_pipe() -> None:
-    client = ScriptedClient(speech=[Queued(2), Loading(ECHO.id, 0.5), *SEGMENTS], heard=Transcript("", warnings=("w",)))
+    client = ScriptedClient(
+        sounding=[Queued(2), Loading(ECHO.id, 0.5), *SEGMENTS], heard=Transcript("", warnings=("w",))
+    )
     result = invoke(client, "transcribe", "a.wav", "--language", "en", "--prompt", "Ann", "--model", ECHO.id)
     assert (result.exit_code, result.stdout, result.stderr) == (0, "Hello sea[2J. Bye.\n", "warning: w\n")
     options = {"language": "en", "prompt": "Ann", "timestamps": "segment", "model": ECHO.id}
@@ -79,13 +81,13 @@ def test_the_words_alone_go_to_a_pipe() -> None:
     ],
 )
 def test_times_stand_in_front_when_asked_for(stamps: str, lines: list[str]) -> None:
-    client = ScriptedClient(speech=SEGMENTS)
+    client = ScriptedClient(sounding=SEGMENTS)
     assert invoke(client, "transcribe", "a.wav", "--timestamps", stamps).stdout.splitlines() == lines
     assert client.spoken_of[0][2] == {"language": None, "prompt": None, "timestamps": stamps, "model": None}
 
 
 def test_json_is_a_document_per_event_and_the_transcript_last() -> None:
-    client = ScriptedClient(speech=SEGMENTS[1:], heard=Transcript(" Bye.", language="en"))
+    client = ScriptedClient(sounding=SEGMENTS[1:], heard=Transcript(" Bye.", language="en"))
     segment, whole = map(json.loads, invoke(client, "transcribe", "a.wav", "--json").stdout.splitlines())
     assert (segment["event"], segment["text"], segment["start_ms"]) == ("transcript_segment", " Bye.", 63_400)
     assert (whole["event"], whole["text"], whole["language"]) == ("transcript", " Bye.", "en")
@@ -93,7 +95,7 @@ def test_json_is_a_document_per_event_and_the_transcript_last() -> None:
 
 def test_silence_prints_nothing_and_a_failure_ends_the_line() -> None:
     assert invoke(ScriptedClient(), "transcribe", "a.wav").stdout == ""
-    result = invoke(ScriptedClient(speech=[SEGMENTS[1], ModelFailed("it died")]), "transcribe", "a.wav")
+    result = invoke(ScriptedClient(sounding=[SEGMENTS[1], ModelFailed("it died")]), "transcribe", "a.wav")
     assert (result.exit_code, result.stdout) == (1, "Bye.\n")
     assert "error: it died" in result.stderr
 
@@ -151,7 +153,7 @@ def test_a_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_speech_goes_into_a_wav_file(tmp_path: Path) -> None:
-    client = ScriptedClient(speech=SOUND)
+    client = ScriptedClient(sounding=SOUND)
     invoke(client, "say", "two", "words", "-o", f"{tmp_path}/a.wav", "--voice", ECHO.id, "--rate", "1.5")
     assert client.spoken_of == [("two words", ECHO.id, 1.5, None)]
     with wave.open(f"{tmp_path}/a.wav") as file:
@@ -159,23 +161,23 @@ def test_speech_goes_into_a_wav_file(tmp_path: Path) -> None:
 
 
 def test_what_breaks_off_leaves_no_file(tmp_path: Path) -> None:
-    result = invoke(ScriptedClient(speech=[*SOUND, ModelFailed("it died")]), "say", "hi", "-o", f"{tmp_path}/a.wav")
+    result = invoke(ScriptedClient(sounding=[*SOUND, ModelFailed("it died")]), "say", "hi", "-o", f"{tmp_path}/a.wav")
     assert result.exit_code == 1
     assert not (tmp_path / "a.wav").exists()
 
 
 def test_a_file_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:
-    result = invoke(ScriptedClient(speech=SOUND), "say", "hi", "-o", f"{tmp_path}/no/a.wav")
+    result = invoke(ScriptedClient(sounding=SOUND), "say", "hi", "-o", f"{tmp_path}/no/a.wav")
     assert result.exit_code == 2
     assert "cannot be written: No such file" in result.stderr
 
 
 def test_json_tells_the_events_beside_the_file(tmp_path: Path) -> None:
-    result = invoke(ScriptedClient(speech=SOUND), "say", "hi", "--json", "-o", f"{tmp_path}/a.wav")
+    result = invoke(ScriptedClient(sounding=SOUND), "say", "hi", "--json", "-o", f"{tmp_path}/a.wav")
     told = [json.loads(line) for line in result.stdout.splitlines()]
     assert [one["event"] for one in told] == ["audio_started", "audio_chunk", "word", "audio_chunk"]
     assert told[1]["pcm"] == {"bytes": 2}
-    assert invoke(ScriptedClient(speech=SOUND), "say", "hi", "--json", "-o", "-").exit_code == 2
+    assert invoke(ScriptedClient(sounding=SOUND), "say", "hi", "--json", "-o", "-").exit_code == 2
 
 
 def test_text_may_come_through_a_pipe_as_it_is_written(tmp_path: Path) -> None:
