@@ -18,13 +18,12 @@ from typing import Final
 
 import numpy as np
 import recordings
-import wer
 from measure import Goal, Row, percentile, single_row
 from recordings import RATE_HZ
 from speech_daemon import EAR, Sound, microphone, path_of, quiet, service
 from speech_direct import Hearing
 
-from inferd import AsyncClient
+from inferd import AsyncClient, wer
 from inferd.messages.speech import Final as FinalText
 from inferd.messages.speech import Partial
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Final
 
 import recordings
-import wer
 from measure import Goal, Row, alternate, ratio_row
 from recordings import RATE_HZ, Recording
 from speech_daemon import EAR, FINE_EAR, path_of, service
 from speech_direct import FILE, Hearing
+
+from inferd import wer
 
 PROMPTS: Final = 60
 FEWER_PROMPTS: Final = 20
