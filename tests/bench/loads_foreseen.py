@@ -1,7 +1,7 @@
 """What loads are taken to need against what the processes take: before the first life, and after one.
 
-Of each model that the tests have, in several sizes of context. Of a life counts the highest of five looks between
-three rounds of eight streams, in which each part is used. One model is there at a time, for pages that two processes map count half.
+Of each model that the tests have, in several sizes of context. Of a life counts the highest of five looks between three rounds
+of eight streams, in which each part is used. One model is there at a time, for pages that two processes map count half.
 """
 
 from __future__ import annotations
