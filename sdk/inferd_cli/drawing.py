@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 COLOURS: Final = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377")
 """Of the lanes: Paul Tol's bright scheme, told apart by colour-blind readers too."""
+PALE: Final = ("VAD", "text")
+"""Lanes on whose colour white letters cannot be read."""
 SIZE_INCHES: Final = (12.0, 5.2)
 DOTS_PER_INCH: Final = 120
 BAR: Final = 0.52
@@ -62,7 +64,7 @@ def _draw_bar(axes, bar: Bar, span_s: float) -> None:  # type: ignore[no-untyped
     until = f"to {bar.end_s:.1f} s \N{RIGHTWARDS ARROW}" if bar.end_s > span_s else f"{width_s:.2f} s"
     text = f"{bar.label} {until}"
     if len(text) * LETTER * span_s < width_s:
-        colour = "black" if bar.shade == "light" else "white"
+        colour = "black" if bar.shade == "light" or bar.lane in PALE else "white"
         axes.text(bar.start_s + width_s / 2, lane, text, ha="center", va="center", fontsize=8, color=colour)
 
 

@@ -111,7 +111,7 @@ class Record:
         )
 
     def _listening(self, speech_end_s: float | None) -> list[Bar]:
-        bars = [Bar("microphone", 0.0, self.question_s, "the question is spoken")]
+        bars = [Bar("microphone", 0.0, self.question_s, "the question")]
         spoke_s, stopped_s = self._first(UserStartedSpeaking), self._last(UserStoppedSpeaking)
         final_s = self._last(FinalTranscript)
         if spoke_s is not None and stopped_s is not None:
@@ -133,9 +133,7 @@ class Record:
         given_s = self._first(ReplyDelta)
         if given_s is not None and sounds_s is not None:
             bars.append(Bar("voice", given_s, sounds_s, "first clause", "light"))
-            bars.append(
-                Bar("voice", sounds_s, max(sounds_s, self._last(AudioChunk) or 0.0), "the next clauses, a second ahead")
-            )
+            bars.append(Bar("voice", sounds_s, max(sounds_s, self._last(AudioChunk) or 0.0), "the next clauses"))
             bars.append(Bar("playback", sounds_s, sounds_s + self.sound_s, "the answer is heard"))
         return [one for one in bars if one.end_s > one.start_s]
 
