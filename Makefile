@@ -11,13 +11,16 @@ DEV := $(VENV)/dev.stamp
 INSTALLERS := tools/install.py tools/llama_wheel.py tools/compiling.py tools/amx.py tools/pins.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint lock venv bench-spine bench-text bench-memory bench-cold bench-loads soak-text soak-memory clean bench-voice
+.PHONY: help demo demo-voice test fuzz lint lock venv bench-spine bench-text bench-memory bench-cold bench-loads soak-text soak-memory clean bench-voice
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 demo: $(RUNTIME) ## install, pull the starter model, stream an answer; leaves nothing running
 	$(BIN)/python -m inferd_cli demo
+
+demo-voice: $(SPEECH) ## install, ask a question by voice, hear the answer: build/demo-voice has it and a picture of the turn
+	$(BIN)/python -m inferd_cli demo-voice --folder build/demo-voice
 
 test: $(DEV) ## every test (benches and soaks are not among them)
 	$(BIN)/python -m pytest --ignore=tests/system/test_fuzz.py

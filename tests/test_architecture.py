@@ -59,6 +59,7 @@ DOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "pydantic_settings": ("daemon/inferd_daemon/config.py",),
     "typer": ("sdk/inferd_cli/*",),
     "rich": ("sdk/inferd_cli/*",),
+    "matplotlib": ("sdk/inferd_cli/drawing.py",),
     "wyoming": ("sdk/inferd_bridges/wyoming/*",),
 }
 """Outside library → files that may import it; a star also stands for folders."""

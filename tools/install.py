@@ -36,8 +36,8 @@ def runtime() -> None:
 
 
 def speech() -> None:
-    """Install the engines of speech, and what the Wyoming bridge needs; piper is GPL-3.0."""
-    _say("installing the engines of speech (about 130 MB to download the first time)")
+    """Install the engines of speech, what the Wyoming bridge needs, and what draws pictures; piper is GPL-3.0."""
+    _say("installing the engines of speech (about 150 MB to download the first time)")
     _install_pins(pins.read(ROOT / "requirements-speech.lock"))
 
 

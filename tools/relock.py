@@ -44,9 +44,10 @@ def main() -> None:
     _write("requirements.lock", "What inferd runs with: the extras cli, daemon, llama and nvidia.", runtime)
     build = _resolve("--group", "build", constraints=runtime)
     _write("requirements-build.lock", "What builds llama-cpp-python and the project itself: the group build.", build)
-    speech = _resolve("--extra", "speech", "--extra", "wyoming", "pyproject.toml", constraints=(*runtime, *build))
+    beside = ("--extra", "speech", "--extra", "wyoming", "--extra", "report")
+    speech = _resolve(*beside, "pyproject.toml", constraints=(*runtime, *build))
     heard = _beyond(speech, runtime, build)
-    _write("requirements-speech.lock", "What the extras speech and wyoming add to the other two locks.", heard)
+    _write("requirements-speech.lock", "What the extras speech, wyoming and report add to the other two locks.", heard)
     dev = _resolve("--extra", "dev", "pyproject.toml", constraints=(*runtime, *build, *heard))
     _write("requirements-dev.lock", "What the extra dev adds to the other locks.", _beyond(dev, runtime, build, heard))
 

@@ -9,6 +9,7 @@ import typer
 from inferd.version import __version__
 from inferd_cli import exit_codes
 from inferd_cli.demo import demo
+from inferd_cli.demo_voice import demo_voice
 from inferd_cli.discover import discover
 from inferd_cli.health import health
 from inferd_cli.hold import hold
@@ -63,6 +64,7 @@ app.command()(discover)
 app.command()(upgrades)
 app.command()(stop)
 app.command(hidden=True)(demo)
+app.command(hidden=True)(demo_voice)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - called by typer with the option's value

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Registered,
         Removed,
         SmokeTest,
+        Speech,
         SpeechEvent,
         SpeechHealth,
         SpeechSetup,
@@ -108,8 +109,8 @@ class HeardLive(Protocol):
         """Ask for the end."""
 
 
-class SpokenWhole(Protocol):
-    """A text spoken; leaving the `with` block early cancels."""
+class SpokenPieces(Protocol):
+    """Speech as it comes; leaving the `with` block early cancels."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -118,7 +119,14 @@ class SpokenWhole(Protocol):
     def __iter__(self) -> Iterator[SpeechEvent]: ...
 
 
-class SpokenLive(SpokenWhole, Protocol):
+class SpokenWhole(SpokenPieces, Protocol):
+    """A text spoken."""
+
+    def speech(self) -> Speech:
+        """Return the whole, once it is there."""
+
+
+class SpokenLive(SpokenPieces, Protocol):
     """Text spoken as it comes."""
 
     def send(self, text: str, /) -> None:
@@ -174,7 +182,7 @@ class Models(Protocol):
         """Return when it is so no more."""
 
 
-class Speech(Protocol):
+class SpeechSet(Protocol):
     """`client.speech`."""
 
     def health(self) -> SpeechHealth:
@@ -226,7 +234,7 @@ class Client(Protocol):
         """What can be asked of the daemon itself."""
 
     @property
-    def speech(self) -> Speech:
+    def speech(self) -> SpeechSet:
         """What can be asked of speech as a whole."""
 
     def stream(

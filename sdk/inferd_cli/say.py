@@ -21,7 +21,7 @@ from inferd_cli.screen import screen_of_stdout, state_words
 
 if TYPE_CHECKING:
     from inferd import SpeechEvent
-    from inferd_cli.client import Client, SpokenWhole
+    from inferd_cli.client import Client, SpokenPieces
 
 
 def say(
@@ -63,7 +63,7 @@ def say(
 @contextmanager
 def _speaking(
     client: Client, words: str | None, voice: str | None, rate: float, model: str | None
-) -> Iterator[SpokenWhole]:
+) -> Iterator[SpokenPieces]:
     """Yield the speech of a text, or of what is piped in."""
     if words is not None:
         with client.synthesis(words, voice, rate, model=model) as whole:
@@ -73,7 +73,7 @@ def _speaking(
         yield live
 
 
-def _play(stream: SpokenWhole, sink: Output, *, as_json: bool) -> None:
+def _play(stream: SpokenPieces, sink: Output, *, as_json: bool) -> None:
     progress = progress_of_stderr()
     try:
         for event in stream:

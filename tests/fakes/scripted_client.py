@@ -36,6 +36,7 @@ from inferd import (
     Removed,
     Reply,
     SmokeTest,
+    Speech,
     SpeechHealth,
     SpeechSetup,
     TextDelta,
@@ -156,6 +157,13 @@ class ScriptedWhole(ScriptedSpeech):
 
     def transcript(self) -> Transcript:
         return self.heard
+
+
+class ScriptedSpoken(ScriptedSpeech):
+    """A text spoken."""
+
+    def speech(self) -> Speech:
+        return Speech(b"", 0)
 
 
 class ScriptedLive(ScriptedSpeech):
@@ -362,9 +370,9 @@ class ScriptedClient:
 
     def synthesis(
         self, text: str, voice: str | None = None, rate: float = 1.0, *, model: str | None = None
-    ) -> ScriptedSpeech:
+    ) -> ScriptedSpoken:
         self.spoken_of.append((text, voice, rate, model))
-        return ScriptedSpeech(self.sounding)
+        return ScriptedSpoken(self.sounding)
 
     def synthesize_stream(
         self, voice: str | None = None, rate: float = 1.0, *, model: str | None = None

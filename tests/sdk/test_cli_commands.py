@@ -318,7 +318,7 @@ def test_help_lists_the_commands_and_every_exit_code() -> None:
     assert "demo" not in shown
 
 
-@pytest.mark.parametrize("command", ["serve", "run", "ps", "status", "list", "pull", "stop", "demo"])
+@pytest.mark.parametrize("command", ["serve", "run", "ps", "status", "list", "pull", "stop", "demo", "demo-voice"])
 def test_every_command_has_json(command: str) -> None:
     assert "--json" in invoke(ScriptedClient(), command, "--help").stdout
 

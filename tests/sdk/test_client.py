@@ -601,6 +601,8 @@ def test_every_operation_of_this_face_exists_on_the_wire() -> None:
         "Pin",
         "Unpin",
         "Health",
+        "SetSpeechPolicy",
+        "SpeechStatus",
         "Remove",
         "ListSchemas",
         "Register",
