@@ -141,7 +141,7 @@ class FasterWhisper(Desk):
         files = [live for live in self._lives.values() if isinstance(live, LiveFile)]
         for live in files:
             rank = PRIORITIES.index(live.submission.priority)
-            before = sum(one.is_reading for one in files if PRIORITIES.index(one.submission.priority) <= rank)
+            before = sum(one.is_decoding for one in files if PRIORITIES.index(one.submission.priority) <= rank)
             if not live.is_started and before < READERS:
                 live.start()
 
