@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,7 @@ from inferd_actors.engines.faster_whisper.endpointing import (  # noqa: E402
 )
 from inferd_actors.engines.faster_whisper.hearing import RATE_HZ, Heard, HeardSegment  # noqa: E402
 from inferd_actors.engines.faster_whisper.line import RANKS, Turn, next_turn  # noqa: E402
-from inferd_actors.engines.faster_whisper.pieces import PIECE_S, Piece, divided, packed  # noqa: E402
+from inferd_actors.engines.faster_whisper.pieces import LEEWAY_S, PIECE_S, Piece, divided, packed  # noqa: E402
 from inferd_actors.engines.faster_whisper.texts import (  # noqa: E402
     is_aside,
     is_credible,
@@ -129,6 +130,21 @@ def test_after_a_cut_what_overlaps_is_not_said_twice() -> None:
     agreement.hear(words("three four five"))
     agreement.hear(words("three four five six"))
     assert (agreement.stable, agreement.tentative) == (" one two three four five", " six")
+
+
+def test_words_that_the_last_hearing_does_not_have_are_not_cut_off_and_heard_anew() -> None:
+    agreement = Agreement()
+    for text in ("one two three", "one two three", "one two three four", "one two three four"):
+        agreement.hear(words(text))
+    agreement.cut()
+    rest = "five six seven eight nine ten"
+    agreement.hear(words(rest))
+    agreement.hear(words(rest))
+    agreement.hear(words("four"))  # the front of the sound, and nothing of what is stable in it
+    assert agreement.cut() == 0.0
+    agreement.hear(words(rest))
+    agreement.hear(words(rest))
+    assert agreement.stable == f" one two three four {rest}"
 
 
 HEARINGS = st.lists(
@@ -267,9 +283,29 @@ def test_a_moment_of_a_piece_is_found_in_the_file(lengths: list[tuple[int, int]]
         for (first, end), before in zip(spans, np.cumsum([0, *(end - first for first, end in spans)]), strict=False)
         if index < before + end - first
     )
-    assert piece.place_s((index + 0.5) / RATE_HZ) * RATE_HZ == pytest.approx(expected + 0.5, abs=1.0)
+    moment_s = (index + 0.5) / RATE_HZ
+    assert piece.place_s(moment_s, moment_s)[0] * RATE_HZ == pytest.approx(expected + 0.5, abs=1.0)
     assert piece.start_s * RATE_HZ == pytest.approx(samples[0])
     assert piece.end_s * RATE_HZ == pytest.approx(samples[-1])
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "leeway_s", "placed"),
+    [
+        (0.6, 1.0, inf, (0.6, 1.0)),
+        (0.6, 1.1, inf, (0.6, 1.1)),
+        (0.95, 1.2, inf, (9.95, 10.2)),
+        (0.2, 1.0, LEEWAY_S, (0.2, 1.0)),
+        (0.2, 1.1, LEEWAY_S, (0.2, 1.1)),
+        (0.9, 1.9, LEEWAY_S, (9.9, 10.9)),
+        (0.2, 1.9, LEEWAY_S, (0.2, 10.9)),
+    ],
+)
+def test_the_silence_that_was_cut_out_is_in_no_word_and_no_phrase_that_only_touches_it(
+    start_s: float, end_s: float, leeway_s: float, placed: tuple[float, float]
+) -> None:
+    piece = Piece(np.zeros(0, np.float32), ((0, RATE_HZ), (10 * RATE_HZ, 11 * RATE_HZ)))
+    assert piece.place_s(start_s, end_s, leeway_s) == pytest.approx(placed)
 
 
 def test_speech_that_reaches_the_end_of_a_stretch_is_looked_at_again() -> None:

@@ -14,9 +14,11 @@ np = pytest.importorskip("numpy")
 from hearing_rig import RATE_HZ, HearingRig, music, noise, silence  # noqa: E402 - behind the question for numpy
 
 from inferd import wer  # noqa: E402
+from inferd.messages.control import Feed  # noqa: E402
 from inferd.messages.events import Cancelled  # noqa: E402
 from inferd.messages.speech import Final, Partial, SpeechStarted, SpeechStopped, TranscriptSegment  # noqa: E402
 from inferd_actors.engines.faster_whisper.endpointing import FRAME_MS  # noqa: E402
+from inferd_actors.engines.faster_whisper.engine import READERS  # noqa: E402
 from inferd_actors.engines.faster_whisper.intake import AHEAD_S  # noqa: E402
 
 
@@ -218,6 +220,20 @@ def test_half_a_sample_ends_a_stream_by_name(rig: HearingRig, piece: bytes) -> N
     error = rig.refusal(stream)
     assert error.code == "invalid_request"
     assert dict(error.details or {})["field"] == "data"
+
+
+def test_text_that_is_fed_as_sound_ends_a_file_by_name(rig: HearingRig) -> None:
+    stream = rig.file(None)
+    rig.engine.feed(stream, Feed(1, 1, text="words"))
+    assert dict(rig.refusal(stream).details or {})["field"] == "data"
+
+
+def test_files_that_nobody_feeds_hold_up_no_other(rig: HearingRig, spoken: ModuleType) -> None:
+    idle = [rig.file(None) for _ in range(READERS)]
+    assert rig.words(rig.file(spoken.librivox()[4].path.read_bytes()))
+    for stream in idle:
+        rig.engine.cancel(stream, "app")
+        assert isinstance(rig.sink.whole(stream)[-1], Cancelled)
 
 
 @pytest.mark.parametrize(

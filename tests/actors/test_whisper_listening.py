@@ -108,6 +108,18 @@ class Run:
         return " ".join(event.text for event in self.events if isinstance(event, Final) and event.text)
 
 
+def test_a_partial_that_waits_gets_no_younger() -> None:
+    """Else whoever has waited from a fixed moment on, as the pieces of files do, always goes first."""
+    listening, wishes = Listening(TranscribeStream()), []
+    for at in range(100):
+        listening.take(Frame(np.ones(FRAME, np.float32), 1.0, at * FRAME_S), at * FRAME_S)
+        wishes.append(listening.wish(at * FRAME_S, 1))
+    waiting = [wish for wish in wishes if wish is not None]
+    assert len(waiting) > 50
+    assert {wish.since_s for wish in waiting} == {waiting[0].since_s}
+    assert waiting[-1].newest_s == 99 * FRAME_S
+
+
 SENTENCES = st.lists(
     st.tuples(
         st.lists(st.sampled_from(["red", "green", "blue", "and", "grey."]), min_size=1, max_size=30),

@@ -65,9 +65,9 @@ class Agreement:
     def cut(self) -> float:
         """Let go of the sound of the stable words; return where the last of them ended in the last hearing.
 
-        0.0: there are none, so nothing may be cut.
+        0.0: there are none, or none in it, so nothing may be cut.
         """
-        if not self._since:
+        if not self._since or not self._end_s:
             return 0.0
         cut_s, self._end_s = self._end_s, 0.0
         self._before += self._since

@@ -76,7 +76,8 @@ class FasterWhisper(Desk):
 
     def stats(self) -> Mapping[str, float]:
         """Return the counters."""
-        return {**self._counters, "busy": float(len(self._lives))}
+        due = self._untaken + self._worker.is_stuck(time.monotonic())
+        return {**self._counters, "busy": float(len(self._lives)), "due": float(due)}
 
     # --- the loop
 
@@ -141,7 +142,7 @@ class FasterWhisper(Desk):
         files = [live for live in self._lives.values() if isinstance(live, LiveFile)]
         for live in files:
             rank = PRIORITIES.index(live.submission.priority)
-            before = sum(one.is_reading for one in files if PRIORITIES.index(one.submission.priority) <= rank)
+            before = sum(one.is_decoding for one in files if PRIORITIES.index(one.submission.priority) <= rank)
             if not live.is_started and before < READERS:
                 live.start()
 

@@ -61,7 +61,9 @@ class Wish:
 
     kind: Kind
     since_s: float
-    """When the newest of its sound came: the oldest goes first."""
+    """When the oldest of it came that nobody has heard: it goes first; of a clean pass, the newest."""
+    newest_s: float
+    """When the newest of its sound came."""
     utterance: Utterance
     part: Part
     with_words: bool
@@ -88,6 +90,8 @@ class Listening:
         self._now_s = 0.0
         self.speech_frames = 0
         self.language: str | None = asked.language
+        self.last_language = ""
+        """Of the last final text; empty: nobody has said anything."""
         self.language_probability = 1.0 if asked.language else 0.0
         self.thinned: list[int] = []
         """Utterances whose partials were given up."""
@@ -212,7 +216,8 @@ class Listening:
             if (part := utterance.waiting) is not None:
                 kind: Kind = "final" if utterance.stopped_s is not None else "suspicion"
                 with_words = self._asked.timestamps == "word"
-                return Wish(kind, self._arrived_s(part), utterance, part, with_words)
+                newest_s = self._arrived_s(part)
+                return Wish(kind, newest_s, newest_s, utterance, part, with_words)
         return self._rough_wish(now_s, speaking)
 
     def due_s(self, speaking: int) -> float | None:
@@ -263,7 +268,8 @@ class Listening:
         part = Part(utterance.rough_first, self._sound.end)
         if (part.end - utterance.rough_end) * FRAME_S < MIN_NEW_S:
             return None
-        return Wish("partial", self._arrived_s(part), utterance, part, part.end - part.first > TRIM)
+        since_s = self._sound.arrived_s(max(utterance.rough_end, part.first))
+        return Wish("partial", since_s, self._arrived_s(part), utterance, part, part.end - part.first > TRIM)
 
     def _arrived_s(self, part: Part) -> float:
         return self._sound.arrived_s(part.end - 1)
@@ -284,7 +290,7 @@ class Listening:
         if utterance is not self._open or not self._asked.partials or not _hear_roughly(utterance, part, heard):
             return []
         text = utterance.agreement
-        lag_ms = max(0, int((self._now_s - wish.since_s) * 1000))
+        lag_ms = max(0, int((self._now_s - wish.newest_s) * 1000))
         return [Partial(utterance.number, text.stable, text.tentative, part.end * FRAME_MS, lag_ms, rtf)]
 
     def _said(self) -> list[EngineEvent]:
@@ -298,12 +304,14 @@ class Listening:
         passes = [(part, part.heard) for part in utterance.parts if part.heard is not None]
         sound_s = sum((part.end - part.first) * FRAME_S for part, _ in passes)
         text = utterance.text.strip()
+        language = (self.language or passes[-1][1].language) if text else ""
+        self.last_language = language or self.last_language
         return FinalText(
             utterance.number,
             text,
             utterance.start * FRAME_MS,
             utterance.end * FRAME_MS,
-            (self.language or passes[-1][1].language) if text else "",
+            language,
             tuple(
                 word for part, heard in passes for word in spoken(heard.segments, partial(_later, part.first * FRAME_S))
             ),
@@ -312,9 +320,9 @@ class Listening:
         )
 
 
-def _later(first_s: float, moment_s: float) -> float:
-    """Return where in the stream a moment of a part is, in seconds."""
-    return first_s + moment_s
+def _later(first_s: float, start_s: float, end_s: float) -> tuple[float, float]:
+    """Return where in the stream a word of a part is, in seconds."""
+    return first_s + start_s, first_s + end_s
 
 
 def _hear_roughly(utterance: Utterance, part: Part, heard: Heard) -> bool:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from inferd.errors import InvalidRequest
 from inferd.messages.control import Feed
 from inferd.messages.speech import Transcribe, Transcribed, TranscribeStream, TranscriptSegment
 from inferd_actors.engine import EngineEvent, Submission
 from inferd_actors.engines.faster_whisper.hearing import Heard, HeardSegment, Pass
 from inferd_actors.engines.faster_whisper.line import Turn
 from inferd_actors.engines.faster_whisper.listening import PROMPT_CHARS, Listening, Wish
-from inferd_actors.engines.faster_whisper.pieces import Piece
+from inferd_actors.engines.faster_whisper.pieces import LEEWAY_S, Piece
 from inferd_actors.engines.faster_whisper.sound import FRAME_S
 from inferd_actors.engines.faster_whisper.words import milliseconds, spoken
 from inferd_actors.refusals import as_event
@@ -139,11 +140,10 @@ class LiveStream(Live):
         listening = self.listening
         which = ", ".join(map(str, listening.thinned[:WARNED]))
         warnings = (f"partials: this machine was too slow for them in utterances {which}",) if which else ()
-        spoke = listening.speech_frames > 0
-        language = listening.language or ""
+        language = listening.last_language
         probability = listening.language_probability if language else 0.0
         speech_s = listening.speech_frames * FRAME_S
-        return self._end(language if spoke else "", probability, self.intake.fed_s, speech_s, warnings)
+        return self._end(language, probability, self.intake.fed_s, speech_s, warnings)
 
 
 class LiveFile(Live):
@@ -173,16 +173,23 @@ class LiveFile(Live):
         """Whether its thread runs."""
         return self.is_started and not self.reading.is_over
 
+    @property
+    def is_decoding(self) -> bool:
+        """Whether its thread has something to do: it does not wait for its app."""
+        return self.is_reading and not (self._spool is not None and self._spool.is_waiting)
+
     def start(self) -> None:
         """Begin to read."""
         self.is_started = True
         self.reading.start()
 
     def feed(self, piece: Feed, now_s: float) -> None:
-        """Take a piece of the file. Raises InvalidRequest."""
+        """Take a piece of the file. Raises InvalidRequest, ResourceBlocked."""
         del now_s
+        if piece.data is None:
+            raise InvalidRequest("feed: this takes sound, and the piece has no data", details={"field": "data"})
         if self._spool is not None:
-            self._spool.feed(bytes(piece.data or b""))
+            self._spool.feed(bytes(piece.data))
 
     def finish(self) -> None:
         """The file is complete."""
@@ -257,6 +264,7 @@ class LiveFile(Live):
         return HeardSegment(text, first.start_s, first.end_s, first.words), *rest
 
     def _segment(self, segment: HeardSegment, piece: Piece) -> TranscriptSegment:
-        start_ms = milliseconds(piece.place_s(segment.start_s))
-        end_ms = max(start_ms, milliseconds(min(piece.place_s(segment.end_s), piece.end_s)))
+        start_s, end_s = piece.place_s(segment.start_s, segment.end_s, LEEWAY_S)
+        start_ms = milliseconds(start_s)
+        end_ms = max(start_ms, milliseconds(min(end_s, piece.end_s)))
         return TranscriptSegment(segment.text, start_ms, end_ms, tuple(spoken([segment], piece.place_s)))

@@ -10,12 +10,15 @@ from bisect import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
+from math import inf
 from typing import Final
 
 from inferd_actors.engines.faster_whisper.hearing import RATE_HZ, Samples
 
 PIECE_S: Final = 30.0
 """The model's window."""
+LEEWAY_S: Final = 0.2
+"""So exact are the model's times: a phrase that runs over a cut by less belongs to one side of it."""
 
 Span = tuple[int, int]
 """Samples of the file, (first, end)."""
@@ -29,13 +32,21 @@ class Piece:
     spans: tuple[Span, ...]
     """Where its sound was in the file, in order."""
 
-    def place_s(self, moment_s: float) -> float:
-        """Return where in the file a moment of the piece is, in seconds."""
+    def place_s(self, start_s: float, end_s: float, leeway_s: float = inf) -> tuple[float, float]:
+        """Return where in the file something of the piece is, in seconds; a word is where its middle is.
+
+        Each end is where the moment is that is `leeway_s` inside of it.
+        """
+        inside_s = min(leeway_s, (end_s - start_s) / 2)
+        return start_s + self._moved_s(start_s + inside_s), end_s + self._moved_s(end_s - inside_s)
+
+    def _moved_s(self, moment_s: float) -> float:
+        """Return by how much this moment is later in the file."""
         lengths = list(accumulate(end - first for first, end in self.spans))
         at = min(bisect(lengths, int(moment_s * RATE_HZ)), len(lengths) - 1)
         first, end = self.spans[at]
         before = lengths[at] - (end - first)
-        return first / RATE_HZ + moment_s - before / RATE_HZ
+        return (first - before) / RATE_HZ
 
     @property
     def start_s(self) -> float:

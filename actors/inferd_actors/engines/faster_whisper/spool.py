@@ -49,6 +49,8 @@ class Spool:
         self._is_complete = False
         self._is_abandoned = False
         self._granted = (0, 0)
+        self.is_waiting = False
+        """The decoder has all that was fed."""
 
     # --- the loop's side
 
@@ -107,7 +109,9 @@ class Spool:
         """Return up to `size` bytes, none at the end of the file; waits for the first of them."""
         with self._changed:
             self._wanted = max(self._wanted, self._position + size)
+            self.is_waiting = True
             self._changed.wait_for(lambda: self._is_abandoned or self._is_complete or self._size > self._position)
+            self.is_waiting = False
             if self._is_abandoned:
                 raise Abandoned
         data = os.pread(self._file.fileno(), min(size, max(0, self._size - self._position)), self._position)

@@ -43,11 +43,13 @@ def unrepeated(words: list[Word]) -> list[Word]:
     return words
 
 
-def spoken(segments: Sequence[HeardSegment], place_s: Callable[[float], float]) -> Iterator[SpokenWord]:
-    """Yield the timed words for the app; `place_s`: moment of the pass → moment of the stream, in seconds."""
+def spoken(
+    segments: Sequence[HeardSegment], place_s: Callable[[float, float], tuple[float, float]]
+) -> Iterator[SpokenWord]:
+    """Yield the timed words for the app; `place_s`: start and end in the pass → in the stream, in seconds."""
     for segment in segments:
         for word in segment.words:
-            start_s, end_s = place_s(word.start_s), place_s(word.end_s)
+            start_s, end_s = place_s(word.start_s, word.end_s)
             start_ms = milliseconds(start_s)
             probability = min(1.0, max(0.0, word.probability))
             yield SpokenWord(word.text.strip(), start_ms, max(start_ms, milliseconds(end_s)), probability)

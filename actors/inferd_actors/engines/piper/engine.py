@@ -84,7 +84,8 @@ class Piper(Desk):
 
     def stats(self) -> Mapping[str, float]:
         """Return the counters."""
-        return {**self._counters, "busy": float(len(self._streams))}
+        due = self._untaken + (self._working is not None)
+        return {**self._counters, "busy": float(len(self._streams)), "due": float(due)}
 
     def played(self, stream: StreamId, epoch: int, played_ms: int) -> None:
         """Tell how far the listener is."""
