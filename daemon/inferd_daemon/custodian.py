@@ -86,11 +86,11 @@ class Custodian:
         ends_s = [one.ends_s(now_s) for one in self.claims.holds_on(model)]
         return bool(self.pins.origin(model)), max(0.0, max(ends_s, default=now_s) - now_s)
 
-    def check_free(self, model: ModelId) -> None:
+    def check_free(self, model: ModelId, now_s: float) -> None:
         """Raise ResourceBlocked, naming the apps and the seconds, if a hold keeps this model in memory."""
         holds = self.claims.holds_on(model)
         if holds:
-            _, left_s = self.keeping(model, time.monotonic())
+            _, left_s = self.keeping(model, now_s)
             apps = tuple(sorted({one.app for one in holds}))
             text = f"{model} is held by {', '.join(apps)} for {left_s:.0f} s at least: ask again when that has ended"
             raise ResourceBlocked(

@@ -86,6 +86,8 @@ if TYPE_CHECKING:
 
 HERE = frozenset({State.STORED, State.LOADING, State.READY, State.DRAINING, State.BACKOFF})
 """States in which a model's bytes are on this disk; FAILED may be for want of them."""
+TROUBLED = frozenset({State.BACKOFF, State.FAILED})
+"""States in which an unload ends nothing but the wait for the next attempt."""
 
 
 class Desk:
@@ -124,7 +126,7 @@ class Desk:
         self._default_model = default_model
         self._faults = faults
 
-    def answer(self, work: Work) -> None:
+    def answer(self, work: Work, now_s: float) -> None:
         """Serve one request."""
         match work.operation:
             case ListModels():
@@ -132,13 +134,13 @@ class Desk:
             case Status():
                 self._later(work, self._status)
             case Pull(name):
-                self._begin(work, name, PullWanted)
+                self._begin(work, name, PullWanted, now_s)
             case Unload(name):
-                self._unload(work, name)
+                self._unload(work, name, now_s)
             case Why(name):
-                self._explain(work, name)
+                self._explain(work, name, now_s)
             case Preflight(name, context_tokens):
-                self._foresee(work, name, context_tokens)
+                self._foresee(work, name, context_tokens, now_s)
             case Health():
                 self._later(work, self._health)
             case Stop(grace_ms):
@@ -235,19 +237,18 @@ class Desk:
             held_s=held_s,
         )
 
-    def _explain(self, work: Work, name: str) -> None:
+    def _explain(self, work: Work, name: str, now_s: float) -> None:
         schema = self._known(work, name)
         if schema is None:
             return
-        now_s = time.monotonic()
         decisions = tuple(_told(one, now_s) for one in self._steward.ledger.story.of(schema.id))
         self._requests.conclude(work.stream, WhyReport(str(schema.id), decisions))
 
-    def _foresee(self, work: Work, name: str, context_tokens: int | None) -> None:
+    def _foresee(self, work: Work, name: str, context_tokens: int | None, now_s: float) -> None:
         schema = self._known(work, name)
         if schema is None:
             return
-        is_here = self._fleet.lifecycle.view(schema.id, time.monotonic()).state in HERE
+        is_here = self._fleet.lifecycle.view(schema.id, now_s).state in HERE
 
         async def make() -> PreflightReport:
             return PreflightReport(await preflight(self._steward, schema, context_tokens, weights_ready=is_here))
@@ -256,20 +257,22 @@ class Desk:
 
     # --- pulls and unloads
 
-    def _unload(self, work: Work, name: str) -> None:
+    def _unload(self, work: Work, name: str, now_s: float) -> None:
         try:
-            self._custodian.check_free(self._catalogue.find(name).id)
+            model = self._catalogue.find(name).id
+            if self._fleet.lifecycle.view(model, now_s).state not in TROUBLED:  # its holders want nothing more
+                self._custodian.check_free(model, now_s)
         except InferenceError as refused:
             self._requests.conclude(work.stream, as_event(refused))
         else:
-            self._begin(work, name, UnloadWanted)
+            self._begin(work, name, UnloadWanted, now_s)
 
-    def _begin(self, work: Work, name: str, wanted: type[PullWanted | UnloadWanted]) -> None:
+    def _begin(self, work: Work, name: str, wanted: type[PullWanted | UnloadWanted], now_s: float) -> None:
         schema = self._known(work, name)
         if schema is None:
             return
         work.about = schema.id
-        self._fleet.step(wanted(schema.id), time.monotonic())
+        self._fleet.step(wanted(schema.id), now_s)
 
     def pull_moved(self, model: ModelId, progress: PullProgress) -> None:
         """Show a download's progress to those who wait for it."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from inferd_daemon.catalogue import ModelId
+from inferd_daemon.telemetry import survived
 
 EVERY_S: Final = 5.0
 """A reading costs a millisecond per process; a model grows over requests, not within seconds, once it is loaded."""
@@ -45,9 +46,13 @@ class Gauge:
         while True:
             await self._has_models.wait()
             await asyncio.sleep(EVERY_S)
-            pids = dict(self._processes())
-            if not pids:
-                self._has_models.clear()
-            began_s = time.monotonic()
-            self._tell(await asyncio.to_thread(self._measure, pids), began_s)
-            await asyncio.to_thread(self._save)
+            with survived("measuring"):  # in a task of the root group it would end the daemon
+                await self._look()
+
+    async def _look(self) -> None:
+        pids = dict(self._processes())
+        if not pids:
+            self._has_models.clear()
+        began_s = time.monotonic()
+        self._tell(await asyncio.to_thread(self._measure, pids), began_s)
+        await asyncio.to_thread(self._save)

@@ -29,22 +29,22 @@ WORDS: Final[dict[type[Verdict], Word]] = {
 
 
 async def preflight(steward: Steward, schema: Schema, context_tokens: int | None, *, weights_ready: bool) -> Preflight:
-    """Return the report; waits for the file's header if nothing was learned yet.
+    """Return the report; waits for the file's header.
 
     Raises LoadFailed: the file is corrupt, or a setting is wrong.
     """
     options = {**schema.engine_options, **({"context_tokens": context_tokens} if context_tokens else {})}
-    need_bytes, basis = await steward.foresee(replace(schema, engine_options=options))
+    need, basis = await steward.foresee(replace(schema, engine_options=options))
     now_s = time.monotonic()
     steward.ticked(now_s, look=True)
     accounts = steward.ledger.accounts
-    books, verdict = steward.ledger.preview(schema.id, need_bytes, now_s)
+    books, verdict = steward.ledger.preview(schema.id, need.peak_bytes, now_s)
     victims = verdict.victims if isinstance(verdict, FitsAfter) else ()
     room = accounts.rooms[RAM]
     return Preflight(
         model=str(schema.id),
         verdict="resident" if verdict is None else WORDS[type(verdict)],
-        estimate_bytes=need_bytes,
+        estimate_bytes=need.peak_bytes,
         basis=basis,
         resident_bytes=accounts.held_bytes(RAM),
         free_bytes=max(0, books.free_bytes),

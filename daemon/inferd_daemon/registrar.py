@@ -60,13 +60,13 @@ class Registrar:
         tasks: asyncio.TaskGroup,
         discover: Callable[[], Discovered],
         ceiling_bytes: Callable[[], int],
-        check_free: Callable[[ModelId], None],
+        check_free: Callable[[ModelId, float], None],
         cancel_pull: Callable[[ModelId], None],
         on_seen: Callable[[], None],
     ) -> None:
         """`discover()`: look around the machine; blocks for seconds at most. `ceiling_bytes()`: memory that models may have.
 
-        `check_free(model)` raises ResourceBlocked for one that a hold keeps in memory. `cancel_pull(model)`: end its download.
+        `check_free(model, now_s)` raises ResourceBlocked for one that a hold keeps in memory. `cancel_pull(model)`: end its download.
         `on_seen()`: what `look` asked arrivals to wait for is known.
         """
         self._registry = registry
@@ -86,25 +86,25 @@ class Registrar:
 
     # --- requests
 
-    def answer(self, work: Work) -> None:
+    def answer(self, work: Work, now_s: float) -> None:
         """Serve one request: one of `Operation`."""
         try:
-            self._answer(work)
+            self._answer(work, now_s)
         except InferenceError as refused:
             self._requests.conclude(work.stream, as_event(refused))
 
-    def _answer(self, work: Work) -> None:
+    def _answer(self, work: Work, now_s: float) -> None:
         match work.operation:
             case ListSchemas():
                 self._requests.conclude(work.stream, self._schemas())
             case ListUpgrades():
-                self._requests.conclude(work.stream, self._upgrades())
+                self._requests.conclude(work.stream, self._upgrades(now_s))
             case Register(schema):
                 self._begin(work, self._register(schema))
             case Unregister(name):
                 self._begin(work, self._unregister(work, name))
             case Remove(name):
-                self._removals.begin(work, self._registry.find(name))
+                self._removals.begin(work, self._registry.find(name), now_s)
             case Discover():
                 self._begin(work, asyncio.to_thread(self._discover))
             case _:
@@ -132,8 +132,7 @@ class Registrar:
         shown = tuple(told(schema, registry.origin(schema.id)) for schema in registry.schemas)
         return SchemaList(shown, tuple(problem[:4096] for problem in registry.problems))
 
-    def _upgrades(self) -> UpgradeList:
-        now_s = time.monotonic()
+    def _upgrades(self, now_s: float) -> UpgradeList:
         schemas = self._registry.schemas
         installed = frozenset(one.id for one in schemas if self._fleet.lifecycle.view(one.id, now_s).state in HERE)
         return UpgradeList(upgrades(schemas, installed, self._ceiling_bytes()))
@@ -143,7 +142,7 @@ class Registrar:
     async def _register(self, schema: ModelSchema) -> Registered:
         table = _row(schema)
         async with self._writing:
-            self.look()
+            self.look(time.monotonic())
             made = self._registry.checked(schema.id, table)
             name = str(made.id)
             if self._registry.row_of(name) == table:
@@ -154,13 +153,13 @@ class Registrar:
 
     async def _unregister(self, work: Work, name: str) -> Unregistered | None:
         async with self._writing:
-            self.look()
+            self.look(time.monotonic())
             key = name if self._registry.row_of(name) is not None else str(self._registry.find(name).id)
             if self._registry.row_of(key) is None:
                 raise self._not_registered(key)
             restored = self._registry.is_below(key)
             if not restored:
-                self._check_free(self._registry.find(key).id)
+                self._check_free(self._registry.find(key).id, time.monotonic())
             await self._write(key, None)
         work.about = self._registry.leaving(key)
         if work.about is not None:
@@ -178,7 +177,7 @@ class Registrar:
             await asyncio.to_thread(self._registry.write, rows)
         except OSError as failed:
             raise InferenceError(f"the registered models cannot be written: {failed}") from None
-        self.look()
+        self.look(time.monotonic())
         if self._seeing:
             await asyncio.wait(self._seeing)
 
@@ -193,7 +192,7 @@ class Registrar:
             return "its file is not there, or is not the one that its sha256 says: `inferd pull` looks again"
         return ""
 
-    def look(self) -> bool:
+    def look(self, now_s: float) -> bool:
         """Put the file of registered rows in force if it has changed; return whether arrivals have to wait for `on_seen`.
 
         Called with every arrival: microseconds if nothing changed. Until it is known which files of changed rows are here,
@@ -201,7 +200,7 @@ class Registrar:
         """
         change = self._registry.reload()
         for schema in change.left:
-            self._removals.drain(schema, time.monotonic())
+            self._removals.drain(schema, now_s)
             self._cancel_pull(schema.id)
         if change.changed:
             self._seeing.add(self._tasks.create_task(self._see(change.changed), name="files of registered rows"))

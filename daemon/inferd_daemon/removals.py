@@ -39,9 +39,9 @@ class Removals:
         requests: Requests,
         store: Store,
         tasks: asyncio.TaskGroup,
-        check_free: Callable[[ModelId], None],
+        check_free: Callable[[ModelId, float], None],
     ) -> None:
-        """`check_free(model)` raises ResourceBlocked for one that a hold keeps in memory."""
+        """`check_free(model, now_s)` raises ResourceBlocked for one that a hold keeps in memory."""
         self._registry = registry
         self._fleet = fleet
         self._requests = requests
@@ -50,16 +50,15 @@ class Removals:
         self._check_free = check_free
         self._waiting: dict[ModelId, Schema] = {}
 
-    def begin(self, work: Work, schema: Schema) -> None:
+    def begin(self, work: Work, schema: Schema, now_s: float) -> None:
         """Answer a request to remove a model's file, now or when it is gone. Raises ResourceBlocked."""
-        now_s = time.monotonic()
         if not schema.is_owned:
             self._requests.conclude(work.stream, Removed(str(schema.id), 0, note=_why_kept(schema)))
             return
         if self._fleet.lifecycle.view(schema.id, now_s).state is State.PULLING:
             text = f"{schema.id} is being fetched: remove it when that has ended"
             raise ResourceBlocked(text, details={"model": str(schema.id), "cause": "pulling"})
-        self._check_free(schema.id)
+        self._check_free(schema.id, now_s)
         work.about = schema.id
         self._waiting[schema.id] = schema
         self.drain(schema, now_s)

@@ -82,7 +82,7 @@ class StandbyProcess:
         return self._is_installed and any(view(schema.id, now_s).state is State.STORED for schema in of_engine)
 
     def _begin(self, now_s: float) -> None:
-        if not self._company.steward.stand_by(now_s):
+        if not self._company.steward.stand_by(self._engine, now_s):
             self._standby.refused(now_s)
             log.info("no standby", reason="memory is short")
             return

@@ -120,12 +120,7 @@ class Steward:
         """Find memory for a load; answered through `lifecycle`, whatever happens."""
         with self._answered(model, now_s):
             schema = self._catalogue.of(model)
-            shape = self._shape(schema)
-            learned = self._peaks.of(shape)
-            if learned is not None:
-                self._ask(model, shape, learned, now_s)
-                return
-            self._asked[model] = shape
+            self._asked[model] = shape = self._shape(schema)
             self._foresight.ask(schema, partial(self._surroundings.foreseen, model, shape))
 
     def foreseen(self, model: ModelId, shape: Shape, known: Foreseen, now_s: float) -> None:
@@ -141,8 +136,8 @@ class Steward:
                 cause = CAUSES.get(known.details.get("cause"), "engine")
                 self._surroundings.life_step(lifecycle.LoadRefused(model, cause, known.message), now_s)
                 return
-            expected_bytes, _ = self._expected(self._catalogue.of(model), known)
-            self._ask(model, shape, Peak(expected_bytes, FIRST_LOAD_S), now_s)
+            need, _ = self._expected(self._catalogue.of(model), shape, known)
+            self._ask(model, shape, need, now_s)
 
     @contextmanager
     def _answered(self, model: ModelId, now_s: float) -> Iterator[None]:
@@ -196,14 +191,8 @@ class Steward:
 
     async def needs(self, models: Sequence[ModelId]) -> dict[ModelId, ledger.Need]:
         """Return what loads of these would take; waits for their files' headers. Raises LoadFailed: one of them would fail."""
-        return {model: await self._need(self._catalogue.of(model)) for model in models}
-
-    async def _need(self, schema: Schema) -> ledger.Need:
-        learned = self._peaks.of(self._shape(schema))
-        if learned is not None:
-            return ledger.Need(learned.peak_bytes, learned.load_s)
-        expected_bytes, _ = await self.foresee(schema)
-        return ledger.Need(expected_bytes, FIRST_LOAD_S)
+        peaks = {model: (await self.foresee(self._catalogue.of(model)))[0] for model in models}
+        return {model: ledger.Need(peak.peak_bytes, peak.load_s) for model, peak in peaks.items()}
 
     def hold(
         self, hold: ledger.HoldNo, needs: Mapping[ModelId, ledger.Need], app: str, rank: int, now_s: float
@@ -277,12 +266,13 @@ class Steward:
         _, verdict = self.ledger.preview(schema.id, need_bytes, now_s)
         return not isinstance(verdict, (TooLarge, Squeezed))
 
-    def stand_by(self, now_s: float) -> bool:
+    def stand_by(self, engine: str, now_s: float) -> bool:
         """Reserve what a process takes that has an engine's libraries and no model; False: somebody would have to leave."""
         self._step(ledger.Ticked(), now_s, look=True)
-        if STANDBY in self.ledger.accounts.holdings or not self.ledger.has_spare(ledger.PROCESS_BYTES):
+        need_bytes = ledger.prepared_bytes(engine)
+        if STANDBY in self.ledger.accounts.holdings or not self.ledger.has_spare(need_bytes):
             return False
-        self._step(ledger.Asked(STANDBY, ledger.PROCESS_BYTES, "", RANKS["background"], 0.0), now_s)
+        self._step(ledger.Asked(STANDBY, need_bytes, "", RANKS["background"], 0.0), now_s)
         self._step(ledger.Loaded(STANDBY, 0.0), now_s)
         self._step(ledger.Rested(STANDBY), now_s)
         return True
@@ -293,27 +283,28 @@ class Steward:
 
     # --- what a load needs
 
-    async def foresee(self, schema: Schema) -> tuple[int, Basis]:
+    async def foresee(self, schema: Schema) -> tuple[Peak, Basis]:
         """Return what a load of this schema would need, and how that is known; waits for its file's header.
 
-        Raises LoadFailed: the file is corrupt, or a setting is wrong.
+        Raises LoadFailed: the file is corrupt, or a setting is wrong. The header is read also where a peak was learned: a
+        file can be damaged and keep its size.
         """
-        learned = self._peaks.of(self._shape(schema))
-        if learned is not None:
-            return learned.peak_bytes, "learned"
         told: asyncio.Future[Foreseen] = asyncio.get_running_loop().create_future()
         self._foresight.ask(schema, lambda known: None if told.done() else told.set_result(known))
         known = await told
         if not isinstance(known, LoadFailed):
-            return self._expected(schema, known)
-        if known.details.get("cause") == "file_missing":  # it is to be fetched first: the guess is all there is
-            return self._expected(schema, None)
+            return self._expected(schema, self._shape(schema), known)
+        if known.details.get("cause") == "file_missing":  # it is to be fetched first: no header tells anything
+            return self._expected(schema, self._shape(schema), None)
         raise known
 
-    def _expected(self, schema: Schema, foreseen_bytes: int | None) -> tuple[int, Basis]:
+    def _expected(self, schema: Schema, shape: Shape, foreseen_bytes: int | None) -> tuple[Peak, Basis]:
+        learned = self._peaks.of(shape)
+        if learned is not None:
+            return learned, "learned"
         if foreseen_bytes is not None:
-            return foreseen_bytes, "header"
-        return _guessed_bytes(schema, self._file_bytes(schema)), "guess"
+            return Peak(foreseen_bytes, FIRST_LOAD_S), "header"
+        return Peak(_guessed_bytes(schema, self._file_bytes(schema)), FIRST_LOAD_S), "guess"
 
     def _shape(self, schema: Schema) -> Shape:
         return _shape_of(schema, self._file_bytes(schema))

@@ -119,12 +119,13 @@ class Supervisor:
                 report(bug, type(fact).__name__)
                 if isinstance(fact, crossing.Arrived):
                     self.requests.broke(fact.stream, bug, now_s)
-        self._standing.look(now_s)
+        with survived("a look at the standby"):  # as above
+            self._standing.look(now_s)
         self._set_timer()
 
     def _hear(self, fact: Fact, now_s: float) -> None:
         match fact:
-            case crossing.Arrived() | crossing.CancelAsked() if self.registrar.look():
+            case crossing.Arrived() | crossing.CancelAsked() if self.registrar.look(now_s):
                 self._late.append(fact)
             case crossing.Arrived():
                 self.requests.arrived(fact, now_s)
@@ -180,7 +181,7 @@ class Supervisor:
             case actors.Died() if self._attendance.gone(Life(message.life), message.reason, now_s):
                 pass
             case actors.Died() if self._orphans.gone(Life(message.life)):
-                self.fleet.step(lifecycle.KeeperUp(), now_s)
+                self._room_is_free(now_s)
             case actors.Died() if self._standing.gone(Life(message.life), now_s):
                 pass
             case actors.Spawned() if self._standing.is_one(Life(message.life)):
@@ -219,9 +220,13 @@ class Supervisor:
             self._post([ToActor(KEEPER, actors.Kill(held.life))])
         self._orphans.found((Life(held.life) for held in orphans), now_s)
         self._attendance.keeper_up(now_s)
-        self._standing.keeper_up(now_s)
         if not self._orphans:
-            self.fleet.step(lifecycle.KeeperUp(), now_s)
+            self._room_is_free(now_s)
+
+    def _room_is_free(self, now_s: float) -> None:
+        """Have models' processes begin: the keeper is up, and nothing that no book knows occupies memory."""
+        self._standing.keeper_up(now_s)
+        self.fleet.step(lifecycle.KeeperUp(), now_s)
 
     def _keeper_down(self, reason: str, now_s: float) -> None:
         log.warning("keeper down", reason=reason)
@@ -291,11 +296,11 @@ class Supervisor:
         if isinstance(work.operation, custodian.Operation):
             self.custodian.answer(work, now_s)
         elif isinstance(work.operation, registrar.Operation):
-            self.registrar.answer(work)
+            self.registrar.answer(work, now_s)
         elif isinstance(work.operation, speech_desk.Operation):
             self.speech.answer(work)
         else:
-            self.desk.answer(work)
+            self.desk.answer(work, now_s)
 
     def withdrawn(self, work: Work, now_s: float) -> None:
         """A request that the daemon answers itself was ended before it was."""
@@ -498,7 +503,7 @@ class Supervisor:
         self._attendance.start_due(now_s)
         if self._orphans.given_up(now_s):
             log.warning("lives of an earlier daemon do not end")
-            self.fleet.step(lifecycle.KeeperUp(), now_s)
+            self._room_is_free(now_s)
         for verdict in self._pulses.look(now_s):
             match verdict:
                 case Ask(life):

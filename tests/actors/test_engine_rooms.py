@@ -25,6 +25,19 @@ def test_an_engine_that_is_not_installed_says_how_it_is(monkeypatch: pytest.Monk
         engines.factory("llama_cpp")
 
 
+@pytest.mark.parametrize("name", [name for name, room in engines.ROOMS.items() if room.needs])
+def test_what_an_engine_needs_is_imported_before_there_is_a_model(name: str) -> None:
+    if engines.missing(name):
+        pytest.skip(f"{name} is not installed")
+    code = (
+        "import sys; from inferd_actors import engines\n"
+        f"engines.prepare({name!r})\n"
+        f"print(engines.ROOMS[{name!r}].needs[0] in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("True\n", "")
+
+
 def test_looking_for_engines_imports_no_library_of_theirs() -> None:
     code = (
         "import sys; from inferd_actors import engines\n"

@@ -11,7 +11,7 @@ from inferd.messages.events import AudioChunk
 from inferd.messages.speech import Spoken, Synthesize, SynthesizeStream, Word
 from inferd_actors.engine import EngineEvent, StreamId, Submission
 from inferd_actors.engines.piper.jobs import Manner, Timed
-from inferd_actors.engines.piper.narration import IDLE_S, READY_MS, Frame, Narration
+from inferd_actors.engines.piper.narration import IDLE_S, READY_MS, SLICE_CHARS, SLICES, Frame, Narration
 from inferd_actors.engines.piper.words import words_of
 
 RATE_HZ = 8_000
@@ -114,6 +114,7 @@ def test_the_clock_is_never_asked_again_for_what_it_has_done() -> None:
     assert speak(live, IDLE_S) == []
     assert live.wait_s(IDLE_S) is None
     live.feed("er there", 5.0)
+    assert speak(live, 5.0) == []
     assert live.wait_s(5.0) == pytest.approx(IDLE_S)
     assert speak(live, 5.0 + IDLE_S) == ["Water "]
 
@@ -143,6 +144,21 @@ def test_too_much_text_is_refused_with_the_limit() -> None:
     live.feed("a" * (8 * 2**20), 0.0)
     with pytest.raises(InvalidRequest, match="8,388,608"):
         live.feed("b", 0.0)
+
+
+@pytest.mark.parametrize("mute", ["\U0001f600", " ", "\n", "*"])
+def test_much_text_without_words_is_read_a_little_at_a_time(mute: str) -> None:
+    """The loop that reads it is that of all who speak."""
+    live, size = narration(SynthesizeStream()), 200_000
+    live.feed(mute * size, 0.0)
+    live.finish()
+    looks = 0
+    while not live.has_ended:
+        speak(live, 0.0)
+        looks += 1
+        ended = [event for event in live.due(0.0) if isinstance(event, Spoken)]
+        assert ended or live.wait_s(0.0) == 0
+    assert looks >= size / (2 * SLICES * SLICE_CHARS)
 
 
 @given(st.binary(min_size=0, max_size=4_000).map(lambda one: one[: len(one) // 2 * 2]))

@@ -77,6 +77,20 @@ def test_a_clause_is_a_piece_only_at_the_beginning() -> None:
     ]
 
 
+@pytest.mark.parametrize("blank", [" ", "\n", "\u2028"])
+def test_blanks_without_end_are_not_kept(blank: str) -> None:
+    cut = segmenter()
+    given = Said(blank * 10_000, range(10_000))
+    assert sum(len(one.text) for one in cut.feed(given)) > 10_000 - 2 * MAX_CHARS
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u2028", "\u3000"])
+def test_a_wide_blank_in_front_of_a_full_stop_is_a_blank(blank: str) -> None:
+    """Behind a single letter it made the library panic, and with it every voice of the process end."""
+    text = f"So it was I{blank}. Then we went home."
+    assert "".join(texts(text)) == text
+
+
 @pytest.mark.parametrize(
     ("text", "count"),
     [

@@ -22,7 +22,7 @@ from inferd_actors.engines.faster_whisper.endpointing import (  # noqa: E402
     Patience,
     Signal,
 )
-from inferd_actors.engines.faster_whisper.hearing import RATE_HZ  # noqa: E402
+from inferd_actors.engines.faster_whisper.hearing import RATE_HZ, Heard, HeardSegment  # noqa: E402
 from inferd_actors.engines.faster_whisper.line import RANKS, Turn, next_turn  # noqa: E402
 from inferd_actors.engines.faster_whisper.pieces import PIECE_S, Piece, divided, packed  # noqa: E402
 from inferd_actors.engines.faster_whisper.texts import (  # noqa: E402
@@ -31,6 +31,7 @@ from inferd_actors.engines.faster_whisper.texts import (  # noqa: E402
     looks_finished,
     max_tokens,
 )
+from inferd_actors.engines.faster_whisper.words import unrepeated, words_of  # noqa: E402
 
 # --- beginnings and ends
 
@@ -156,6 +157,27 @@ def test_one_text_heard_as_it_grows_becomes_stable_as_it_is(text: list[str], dat
         agreement.hear(words(" ".join(text[:length])))
     assert agreement.stable.split() == text
     assert agreement.tentative == ""
+
+
+@pytest.mark.parametrize(
+    ("heard", "kept"),
+    [
+        ("please hold on please hold on", "please hold on"),
+        ("please hold on please hold on please hold", "please hold on"),
+        ("press two to go press two to go", "press two to go"),
+        ("press two to go press two", "press two to go press two"),
+        ("no no no", "no no no"),
+        ("it is what it is", "it is what it is"),
+        ("", ""),
+    ],
+)
+def test_a_hearing_that_runs_on_in_repetition_is_kept_once(heard: str, kept: str) -> None:
+    assert "".join(word.text for word in unrepeated(words(heard))).split() == kept.split()
+
+
+def test_words_of_scripts_without_blanks_are_their_characters() -> None:
+    heard = Heard((HeardSegment(" 你好 OK吧", 0.0, 1.0),), "zh", 1.0, 0.0, 0.1)
+    assert [word.text for word in words_of(heard)] == [" 你", "好", " OK", "吧"]
 
 
 # --- pace and order

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import tempfile
 import threading
 from contextlib import suppress
 from itertools import pairwise
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 np = pytest.importorskip("numpy")
 av = pytest.importorskip("av")
 
-from inferd.errors import InvalidRequest  # noqa: E402 - behind the question whether they are there
+from inferd.errors import InvalidRequest, ResourceBlocked  # noqa: E402 - behind the question whether they are there
 from inferd_actors.engines.faster_whisper.hearing import RATE_HZ  # noqa: E402
 from inferd_actors.engines.faster_whisper.library.decoding import (  # noqa: E402
     Resampler,
@@ -42,20 +44,21 @@ def tone(for_s: float, rate_hz: int) -> Any:  # noqa: ANN401 - an array
     return (np.sin(2 * np.pi * 440 * time_s) * time_s / for_s * 12_000).astype(np.int16)
 
 
-def file_of(kind: str, codec: str, rate_hz: int = 48_000, layout: str = "stereo") -> bytes:
-    """Return a sound file of two seconds."""
-    target = io.BytesIO()
-    with av.open(target, "w", format=kind) as file:
-        stream = file.add_stream(codec, rate=rate_hz, layout=layout)
-        frame = av.AudioFrame.from_ndarray(tone(SECONDS, rate_hz)[None], format="s16", layout="mono")
-        frame.sample_rate = rate_hz
-        resampler = av.AudioResampler(
-            format=stream.format.name, layout=layout, rate=rate_hz, frame_size=stream.frame_size or 4_096
-        )
-        for one in (*resampler.resample(frame), *resampler.resample(None)):
-            file.mux(stream.encode(one))
-        file.mux(stream.encode(None))
-    return target.getvalue()
+def file_of(kind: str, codec: str, *, for_s: float = SECONDS, options: dict[str, str] | None = None) -> bytes:
+    """Return a sound file of 48 kHz, stereo."""
+    rate_hz, layout = 48_000, "stereo"
+    with tempfile.NamedTemporaryFile() as target:  # one with its index in front is opened a second time for it
+        with av.open(target.name, "w", format=kind, options=options or {}) as file:
+            stream = file.add_stream(codec, rate=rate_hz, layout=layout)
+            frame = av.AudioFrame.from_ndarray(tone(for_s, rate_hz)[None], format="s16", layout="mono")
+            frame.sample_rate = rate_hz
+            resampler = av.AudioResampler(
+                format=stream.format.name, layout=layout, rate=rate_hz, frame_size=stream.frame_size or 4_096
+            )
+            for one in (*resampler.resample(frame), *resampler.resample(None)):
+                file.mux(stream.encode(one))
+            file.mux(stream.encode(None))
+        return Path(target.name).read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +93,68 @@ def test_a_file_that_comes_in_pieces_is_the_same_sound(files: dict[str, bytes], 
     spool.finish()
     reader.join(60)
     spool.close()
-    assert np.array_equal(found[0], sound_of(io.BytesIO(data)))
+    assert_same(found[0], sound_of(io.BytesIO(data)))
+
+
+def assert_same(fed: Any, whole: Any) -> None:  # noqa: ANN401 - arrays
+    """An mp3's last frame, 1,152 samples at 48 kHz, may be more or less: its padding is known by the file's size."""
+    assert len(fed) == pytest.approx(len(whole), abs=384)
+    assert np.array_equal(fed[: len(whole) - 384], whole[:-384])
+
+
+class Trickle(Spool):
+    """Fed by its own decoder, no sooner than it has to be."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self._data = data
+        self.fed = 0
+
+    def read(self, size: int, /) -> bytes:
+        while self.fed <= self.tell() and self.fed < len(self._data):
+            piece = self._data[self.fed : self.fed + 4_000]
+            self.feed(piece)
+            self.fed += len(piece)
+        if self.fed == len(self._data):
+            self.finish()
+        return super().read(size)
+
+
+@pytest.mark.parametrize("name", [f"{kind}/{codec}" for kind, codec in FORMATS])
+def test_a_file_is_decoded_as_it_comes_and_an_m4a_once_its_index_has(name: str) -> None:
+    data = file_of(*name.split("/"), for_s=15)
+    spool = Trickle(data)
+    blocks = decoded(spool)
+    first = next(block for block in blocks if len(block))
+    assert (spool.fed < len(data)) == (name != "mp4/aac")
+    sound, whole = np.concatenate([first, *blocks]), sound_of(io.BytesIO(data))
+    spool.close()
+    assert_same(sound, whole)
+
+
+def test_an_m4a_with_its_index_in_front_is_the_same_sound() -> None:
+    data = file_of("mp4", "aac", options={"movflags": "faststart"})
+    assert data.index(b"moov") < data.index(b"mdat")
+    spool = Trickle(data)
+    assert np.array_equal(sound_of(spool), sound_of(io.BytesIO(data)))
+    spool.close()
+
+
+def test_a_disk_that_is_full_refuses_the_sound_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What else the engine hears goes on: its loop knows such errors."""
+    spool = Spool()
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(ResourceBlocked, match="No space") as refusal:
+        spool.feed(b"sound")
+    assert refusal.value.details["field"] == "body.audio"
+    spool.close()
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(ResourceBlocked):
+        Spool()
+
+
+def full(*_: object, **__: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 192_000])

@@ -1,7 +1,8 @@
 """Benches that belong together: run one after another, judged, shown, stored.
 
 Covers: the command line (`[--only NAME]… [--pairs N]`), the order, the verdict. Each bench is a module with `run(pairs)`, which
-returns its rows and notes. The rows go to the screen and to `.bench/SUITE.json`.
+returns its rows and notes; one that lasts as long as it is told has `run(pairs, minutes)`. The rows go to the screen and, as
+they are measured, to `.bench/SUITE.json`.
 Exit codes: 0 all goals met · 1 a goal was missed · 2 a bench did not run to its end.
 """
 
@@ -13,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -34,6 +35,8 @@ class Suite:
     title: str
     modules: Mapping[str, str]
     """Name on the command line → module, in the order in which they run."""
+    lasting: Mapping[str, float] = field(default_factory=dict)
+    """Name → minutes, of those that go on as long as `--minutes` says."""
 
     def main(self) -> int:
         """Run what the command line asks for and return the exit code."""
@@ -50,15 +53,16 @@ class Suite:
             report.console.print(f"== {name}")
             began_s = time.monotonic()
             try:
-                found, said = import_module(self.modules[name]).run(arguments.pairs)
+                lasts = (arguments.minutes or self.lasting[name],) if name in self.lasting else ()
+                found, said = import_module(self.modules[name]).run(arguments.pairs, *lasts)
             except Exception:  # noqa: BLE001 - the others still run; the exit code tells
                 traceback.print_exc()
                 broken.append(name)
                 continue
             rows += found
             notes += [*said, f"{name}: took {time.monotonic() - began_s:.0f} s"]
+            report.store(self.name, rows, notes, on)
         report.show(self.title, rows)
-        report.store(self.name, rows, notes, on)
         for line in (*notes, *(f"BROKE: {name}" for name in broken)):
             report.console.print(line)
         missed = [row for row in rows if row.met is False]
@@ -74,6 +78,9 @@ class Suite:
             "--only", action="append", choices=tuple(self.modules), help="run this bench; may be given again"
         )
         parser.add_argument("--pairs", type=int, default=min_pairs, help=f"alternated pairs, at least {min_pairs}")
+        if self.lasting:
+            told = ", ".join(f"{name} {minutes:g}" for name, minutes in self.lasting.items())
+            parser.add_argument("--minutes", type=float, help=f"how long lasting benches go on; default: {told}")
         arguments = parser.parse_args()
         if arguments.pairs < min_pairs:
             parser.error(f"--pairs: {arguments.pairs} is less than {min_pairs}, which the intervals need")

@@ -1,4 +1,4 @@
-"""One connection's decisions: whatever clients say and jobs bring, every request is answered once, in order, and nothing is left."""
+"""One connection's decisions: whatever clients say and jobs bring, every request is answered once, in order."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ from inferd_actors import messages as actors
 from inferd_daemon.catalogue import ModelId
 from inferd_daemon.ledger import KEEP_ALIVE_S, RAM
 from inferd_daemon.ledger.estimate import PROCESS_BYTES
+from inferd_daemon.lifecycle.setbacks import DEATH_DELAY_S, MAX_DEATHS
 from inferd_daemon.peaks import Peak
 
 ONE, TWO = MODELS
@@ -221,6 +222,21 @@ def test_a_held_model_that_falls_is_loaded_again_into_the_memory_that_it_had(hom
     home.settle()
     assert living(home) == {ONE, TWO}
     assert home.load(ONE).life != fallen.life
+
+
+def test_a_held_model_that_failed_for_good_is_let_go_on_by_an_unload(home: House) -> None:
+    held(home, ONE, seconds=3_600.0)
+    for deaths in range(1, MAX_DEATHS + 1):
+        life = home.process(ONE).life
+        home.die(life)
+        home.keeper_says(actors.Died(life, "killed by signal 9"))
+        home.settle()
+        home.wait(DEATH_DELAY_S * 2**deaths)
+        if deaths < MAX_DEATHS:
+            home.load(ONE)
+    assert row(home, ONE).state == "failed"
+    assert isinstance(ask(home, ops.Unload(ONE)).end, Unloaded)
+    assert home.load(ONE).life, "its holder wants it still"
 
 
 def test_two_holds_share_their_models(home: House) -> None:

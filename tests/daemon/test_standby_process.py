@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 from house import FILED, MODELS, House, Process, house
@@ -13,6 +14,7 @@ from inferd_actors import messages as actors
 from inferd_actors.engines import missing
 from inferd_daemon.catalogue import STANDBY
 from inferd_daemon.ledger import PROCESS_BYTES, Room
+from inferd_daemon.orphans import PATIENCE_S
 from inferd_daemon.pulse import LONGEST_QUIET_S
 from inferd_daemon.standby import FIRST_PAUSE_S, QUIET_S
 
@@ -177,6 +179,30 @@ def test_a_model_of_another_engine_begins_a_process_of_its_own(home: House) -> N
     home.settle()
     assert home.process().life != process.life
     assert standbys(home) == [process]
+
+
+def test_none_begins_beside_what_an_earlier_daemon_left_and_the_one_that_does_is_taken() -> None:
+    with house(wants_standby=True) as home:
+        home.connect()
+        home.processes[7] = Process(7, MODELS[1], "secret of an earlier daemon")
+        home.keeper_hears = False
+        home.keeper_comes()
+        home.settle()
+        home.wait(QUIET_S)
+        assert standbys(home) == []
+        home.keeper_hears = True
+        home.wait(PATIENCE_S - QUIET_S)
+        process = stands_by(home)
+        home.ask(model=FILED)
+        home.wait_until(lambda: process.loading)
+
+
+def test_a_bug_in_its_decisions_costs_nobody_anything(home: House) -> None:
+    with mock.patch.object(home.supervisor.steward, "stand_by", side_effect=ZeroDivisionError):
+        home.wait(QUIET_S)
+        home.ask(operations.Why(FILED))
+        home.settle()
+        assert home.asked[0].ends
 
 
 @pytest.mark.parametrize("by_keeper", [True, False])

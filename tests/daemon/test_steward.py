@@ -5,7 +5,9 @@ The budget holds one echo model at a time; each is taken to need 96 MiB before i
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 from house import MODELS, Asked, House, Process, house
@@ -254,6 +256,21 @@ def test_a_model_in_use_yields_after_its_turn_and_its_requests_wait_for_its_next
     home.finish(process, next(iter(process.streams)))
     home.settle()
     assert isinstance(late.end, Finished)
+
+
+def test_a_batch_of_facts_has_one_clock(home: House) -> None:
+    """Else a later fact of the batch would come before an earlier one, for the ledger and the lives of models."""
+    home.peaks.known[ONE] = Peak(2 * BUDGET, 1.0)
+    home.ask(model=ONE)
+    home.wires()
+    report = home.ask(operations.Why(ONE))
+    home.wires()
+    ticks = itertools.count(int(home.clock[0]) + 1)
+    with mock.patch("time.monotonic", side_effect=lambda: float(next(ticks))):
+        home.loop()
+    home.settle()
+    assert isinstance(report.end, WhyReport)
+    assert [one.age_s for one in report.end.decisions] == [0.0]
 
 
 def test_why_of_an_unknown_model_says_which_are_near(home: House) -> None:

@@ -256,6 +256,9 @@ class House:
         self.header_comes = Event()
         self.header_comes.set()
         self.headers_read = 0
+        self.header = HEADER
+        self.last_header = 0
+        """The header behind which `header_comes` is cleared; 0: none."""
         self.orders: deque[crossing.Order] = deque()
         self.facts: deque[crossing.Fact] = deque()
         self.apps: dict[bytes, dict[int, Asked]] = {}
@@ -376,12 +379,15 @@ class House:
     def _read_header(self, _path: str) -> Header:
         self.header_comes.wait()
         self.headers_read += 1
+        if self.headers_read == self.last_header:
+            self.header_comes.clear()
         if self.corrupt is not None:
             raise self.corrupt
-        return HEADER
+        return self.header
 
     def close(self) -> None:
         """End the loop and what is left in it."""
+        self.header_comes.set()
         self.supervisor.pulls.stop()
         self.run(self.supervisor.close)
         self.runner.close()
@@ -416,16 +422,20 @@ class House:
 
     def wait_until(self, is_so: Callable[[], bool]) -> None:
         """Let the threads that pulls and readings run in get somewhere."""
-
-        async def turn() -> None:
-            await asyncio.to_thread(Event().wait, 0.001)  # the loop's own clock stands still
-
         for _ in range(10_000):
             self.settle()
             if is_so():
                 return
-            self.runner.run(turn())
+            self.breathe()
         raise AssertionError("it did not come to be")
+
+    def breathe(self) -> None:
+        """Give the threads a moment of real time; the house's clock stands still."""
+
+        async def turn() -> None:
+            await asyncio.to_thread(Event().wait, 0.001)
+
+        self.runner.run(turn())
 
     def _carry_out(self) -> None:
         while self.board.sends:

@@ -73,7 +73,7 @@ class Bridge:
     async def idle(self) -> None:
         """Wait until the daemon has no open request; the bridge's cancel is on its way. Raises TimeoutError."""
         async with asyncio.timeout(PATIENCE_S):
-            while self.daemon.open or self.daemon.account.begun != self.daemon.account.ended:
+            while self.daemon.account.begun != self.daemon.account.ended:  # noqa: ASYNC110 - a thread's state
                 await asyncio.sleep(0.01)
 
 
@@ -101,7 +101,7 @@ async def send(client: WyomingClient, *said: Eventable) -> None:
 
 
 async def answer(client: WyomingClient, last: str) -> list[Event]:
-    """Return what comes, up to the first event of type `last`, or to an error. Raises AssertionError at the connection's end."""
+    """Return what comes up to the first event of type `last`, or an error. Raises AssertionError if the connection ends."""
     found: list[Event] = []
     while not found or found[-1].type not in (last, "error"):
         event = await client.read_event()

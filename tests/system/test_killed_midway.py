@@ -66,8 +66,8 @@ def daemon(request: pytest.FixtureRequest) -> Iterator[DaemonProcess]:
             ending.callback(stop, keeper)
         environment = {"INFERD_MODELS_DIR": str(root / "models"), "no_proxy": "*"}
         made = DaemonProcess(root, CONFIG.format(keeper=request.param, url=server.url), environment)
-        made.start()
         ending.callback(made.stop)
+        made.start()
         with made.client() as client:
             list(client.models.pull(STORED))
         yield made

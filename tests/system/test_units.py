@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("inferd", "inferd-keeper")
+BRIDGE = "inferd-wyoming"
 AGENTS = ("inferd.daemon", "inferd.keeper")
 COMMANDS = {"inferd": "inferd-daemon", "inferd-keeper": "inferd-keeper"}
 DRAIN_S = float(config.Settings.model_fields["drain_s"].default)
@@ -59,10 +60,10 @@ def test_systemd_finds_nothing_to_object_to(tmp_path: Path, monkeypatch: pytest.
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     commands = str(Path(sys.executable).parent)
-    for service in SERVICES:
+    for service in (*SERVICES, BRIDGE):
         text = (ROOT / "systemd" / f"{service}.service").read_text(encoding="utf-8")
         (tmp_path / f"{service}.service").write_text(text.replace("%h/.local/bin", commands), encoding="utf-8")
-    units = [str(tmp_path / f"{service}.service") for service in SERVICES]
+    units = [str(tmp_path / f"{service}.service") for service in (*SERVICES, BRIDGE)]
     verdict = subprocess.run([analyze, "--user", "verify", *units], capture_output=True, text=True, check=False)
     assert (verdict.returncode, verdict.stdout + verdict.stderr) == (
         0,
@@ -82,7 +83,7 @@ def test_a_stop_waits_as_long_as_the_drain_and_ten_seconds_more(service: str) ->
     assert float(directives(service)["TimeoutStopSec"]) == DRAIN_S + 10
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", [*SERVICES, BRIDGE])
 def test_no_directive_needs_namespaces_that_a_users_manager_may_lack(service: str) -> None:
     assert [key for key in directives(service) if key.startswith(NEED_NAMESPACES)] == []
 
@@ -109,6 +110,13 @@ def test_the_keeper_may_give_each_model_a_cgroup_of_its_own() -> None:
 
 def test_a_keeper_that_finds_another_one_is_not_started_again() -> None:
     assert directives("inferd-keeper")["RestartPreventExitStatus"] == str(keeper.EXIT_HELD)
+
+
+def test_the_bridges_unit_opens_nothing_to_other_machines_and_stays_off_when_it_was_asked_wrongly() -> None:
+    found = directives(BRIDGE)
+    assert found["ExecStart"] == "%h/.local/bin/inferd wyoming"
+    assert found["RestartPreventExitStatus"] == "2"
+    assert found["Wants"] == found["After"] == "inferd.service"
 
 
 def environment_of_unit() -> str:

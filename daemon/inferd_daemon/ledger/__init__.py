@@ -8,7 +8,7 @@ See also: `lifecycle` (processes), `steward` (the effects), `memory` (readings).
 """
 
 from inferd_daemon.ledger.commands import Command, Evict, Grant, GrantHold, Refuse, ShowWait
-from inferd_daemon.ledger.estimate import PROCESS_BYTES, first_estimate_bytes
+from inferd_daemon.ledger.estimate import PROCESS_BYTES, first_estimate_bytes, prepared_bytes
 from inferd_daemon.ledger.events import (
     Asked,
     Event,
@@ -69,4 +69,5 @@ __all__ = [
     "Ticked",
     "Used",
     "first_estimate_bytes",
+    "prepared_bytes",
 ]

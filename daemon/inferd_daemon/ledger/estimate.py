@@ -28,6 +28,9 @@ SPEECH_BYTES: Final = 100 * 2**20
 """Of libraries and of a request of engines that hear or speak, beyond their weights: Whisper base takes 346 MiB in all, of
 which its file is 143."""
 
+SPEECH_LIBRARIES_BYTES: Final = 48 * 2**20
+"""What those libraries take more than llama.cpp's before there is a model: 74 MiB faster-whisper's and 59 piper's, 34 its."""
+
 Options = Mapping[str, str | float | int | bool]
 
 
@@ -43,6 +46,11 @@ def first_estimate_bytes(engine: str, file_bytes: int, options: Options, context
     per_token = CACHE_BYTES_PER_TOKEN * math.sqrt(max(file_bytes, 1) / CACHE_FILE_BYTES)
     shelf_bytes = _number(options, "shelf_bytes", LlamaOptions().shelf_bytes)
     return PROCESS_BYTES + int(WEIGHTS_FACTOR * file_bytes + cached * per_token) + shelf_bytes
+
+
+def prepared_bytes(engine: str) -> int:
+    """Return what a process takes that has imported this engine's libraries and has no model."""
+    return PROCESS_BYTES + (0 if engine == "llama_cpp" else SPEECH_LIBRARIES_BYTES)
 
 
 def _number(options: Options, name: str, default: int) -> int:

@@ -75,7 +75,7 @@ class Connection:
                 reading = self._tasks.create_task(self._read())
                 await self._is_over.wait()
                 self._happen(Left())
-                for task in (reading, self._looking):
+                for task in (reading, self._looking, *(task for task, _ in self._jobs.values())):
                     if task:
                         task.cancel()
         except* OSError as gone:

@@ -57,11 +57,12 @@ async def speak(order: Speak, feeds: Feeds[str], daemon: Daemon, tell: Tell) -> 
         model = await daemon.choose("synthesize", order.wish)
         stream = daemon.client.synthesize_stream(order.wish.speaker, model=model, priority="voice")
         async with stream, _fed(stream, feeds):
-            taken_ms = reported_ms = 0
+            samples = reported_ms = 0
             async for event in stream:
                 await tell(Came(order.job, event))
                 if isinstance(event, AudioChunk):
-                    taken_ms += len(event.pcm) // SAMPLE_BYTES * 1_000 // event.rate_hz
+                    samples += len(event.pcm) // SAMPLE_BYTES
+                    taken_ms = samples * 1_000 // event.rate_hz
                     if taken_ms - reported_ms >= REPORT_MS:
                         reported_ms = taken_ms
                         await stream.played(taken_ms)

@@ -1,6 +1,6 @@
 """Where the bridge listens, read from what was asked for.
 
-Covers: the two schemes, which places are open to other machines. Pure.
+Covers: the two schemes, which places are open to other machines. Does not cover listening: `server`.
 """
 
 from __future__ import annotations

@@ -22,3 +22,8 @@ def make(sink: Sink) -> Engine:
     from inferd_actors.engines.faster_whisper.engine import FasterWhisper
 
     return FasterWhisper(sink)
+
+
+def prepare() -> None:
+    """Import what `load` would import. Blocks for a second."""
+    from inferd_actors.engines.faster_whisper import engine, library  # noqa: F401 - for those who load

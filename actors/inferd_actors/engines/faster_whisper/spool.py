@@ -1,7 +1,8 @@
 """The bytes of a file that an app feeds, read by a decoder while they come.
 
-Covers: waiting for what is not there yet, and going back to what was: some formats have their table of contents at the end. So
-it is kept in a file on disk that has no name; in memory there is what was granted and not yet written, a few megabytes.
+Covers: waiting for what is not there yet, and going back to what was: an m4a may have its table of contents at the end, and is
+then decoded once all of it is here. So it is kept in a file on disk that has no name; in memory there is what was granted and
+not yet written, a few megabytes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from inferd.errors import ResourceBlocked
 from inferd_actors.engines.faster_whisper.hearing import unreadable
 
 AHEAD_BYTES: Final = 4 * 2**20
@@ -19,6 +21,9 @@ AHEAD_BYTES: Final = 4 * 2**20
 AHEAD_PIECES: Final = 4_096
 MAX_BYTES: Final = 2 * 2**30
 """Of one file: 18 hours of 16-bit wav at 16 kHz."""
+KIND_BYTES: Final = 4
+CHUNKED: Final = frozenset({b"RIFF", b"RF64", b"riff", b"FORM", b"caff"})
+"""What wav, w64, aiff and caf begin with."""
 ON_DISK: Final = Path("/var/tmp")  # noqa: S108 - opened without a name; /tmp is memory on many machines
 
 
@@ -27,10 +32,14 @@ class Abandoned(Exception):
 
 
 class Spool:
-    """One file on its way. `read`, `seek` and `tell` belong to the decoding thread and hold it up; the rest never waits."""
+    """One file on its way. What belongs to the decoding thread holds it up; the rest never waits."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(dir=ON_DISK if ON_DISK.is_dir() else None)  # noqa: SIM115 - closed by `close`
+        """Raise ResourceBlocked if the disk has no place for it."""
+        try:
+            self._file = tempfile.TemporaryFile(dir=ON_DISK if ON_DISK.is_dir() else None)  # noqa: SIM115 - closed by `close`
+        except OSError as reason:
+            raise _no_room(reason) from None
         self._changed = threading.Condition()
         self._size = 0
         self._pieces = 0
@@ -44,14 +53,13 @@ class Spool:
     # --- the loop's side
 
     def feed(self, data: bytes) -> None:
-        """Take the next piece. Raises InvalidRequest past the largest file."""
+        """Take the next piece. Raises InvalidRequest past the largest file, ResourceBlocked where the disk is full."""
         if self._size + len(data) > MAX_BYTES:
             raise unreadable(f"{self._size + len(data):,} bytes were fed, at most {MAX_BYTES:,} are taken")
         with self._changed:
             if self._file.closed:
                 return  # the decoder has ended, and the request is about to
-            os.pwrite(self._file.fileno(), data, self._size)
-            self._size += len(data)
+            self._write(data)
             self._pieces += 1
             self._changed.notify_all()
 
@@ -75,7 +83,25 @@ class Spool:
         self._granted = limits
         return limits
 
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                written = os.pwrite(self._file.fileno(), rest, self._size)
+                self._size += written
+                rest = rest[written:]
+        except OSError as reason:
+            raise _no_room(reason) from None
+
     # --- the decoder's side
+
+    def seekable(self) -> bool:
+        """Tell whether the decoder may look around; not in a file of chunks: it would look for notes behind the sound first."""
+        head = b""
+        while len(head) < KIND_BYTES and (more := self.read(KIND_BYTES - len(head))):
+            head += more
+        self.seek(0)
+        return head not in CHUNKED
 
     def read(self, size: int, /) -> bytes:
         """Return up to `size` bytes, none at the end of the file; waits for the first of them."""
@@ -89,11 +115,10 @@ class Spool:
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place, perhaps one that is yet to come. Raises OSError for places counted from an end that is not known."""
-        if whence == os.SEEK_END and not self._is_complete:
-            raise OSError("the end is not known yet")
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
+        """Go to a place, perhaps one that is yet to come. From the end: -1, as FFmpeg says that it is not known."""
+        if whence == os.SEEK_END:
+            return -1
+        self._position = max(0, offset + (self._position if whence == os.SEEK_CUR else 0))
         with self._changed:
             self._wanted = max(self._wanted, min(self._position, MAX_BYTES))
         return self._position
@@ -106,3 +131,7 @@ class Spool:
         """Let go of the bytes: the decoder has ended, or never began."""
         with self._changed:
             self._file.close()
+
+
+def _no_room(reason: OSError) -> ResourceBlocked:
+    return ResourceBlocked(f"body.audio: the disk does not take it: {reason.strerror}", details={"field": "body.audio"})

@@ -14,6 +14,7 @@ from inferd_actors.engines.faster_whisper.agreement import Word, same
 from inferd_actors.engines.faster_whisper.hearing import Heard, HeardSegment
 
 LEAST_PERIOD: Final = 2
+LEAST_AGAIN: Final = 3
 """Words."""
 _CLOSE: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """Kana and ideographs: written without blanks, so each stands for itself."""
@@ -31,11 +32,11 @@ def words_of(heard: Heard) -> list[Word]:
 def unrepeated(words: list[Word]) -> list[Word]:
     """Return the words without the repetition that a quick hearing may run on in: the whole text again, and again in part.
 
-    It needs two words at least, and to be begun for the second time by half: people do say "no, no".
+    Three words at least have to come again, and half of the text: people do say "no, no" and "it is what it is".
     """
     for period in range(LEAST_PERIOD, len(words)):
         again = len(words) - period
-        if again < max(LEAST_PERIOD, period // 2):
+        if again < max(LEAST_AGAIN, period // 2):
             break
         if all(same(one, other) for one, other in zip(words[period:], words, strict=False)):
             return words[:period]

@@ -19,3 +19,8 @@ def make(sink: Sink) -> Engine:
     from inferd_actors.engines.piper.engine import Piper
 
     return Piper(sink)
+
+
+def prepare() -> None:
+    """Import what `load` would import. Blocks for a second."""
+    from inferd_actors.engines.piper import engine, library, sentences, worker  # noqa: F401 - for those who load

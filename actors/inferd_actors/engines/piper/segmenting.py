@@ -28,7 +28,7 @@ MIN_CHARS: Final = 10
 """A shorter sentence is spoken together with the next one, unless it comes first."""
 MAX_WORDS: Final = 30
 MAX_CHARS: Final = 300
-"""Of text without blanks, too: some 20 s, and half a second to compute."""
+"""Of text without blanks, too, and of blanks: some 20 s, and half a second to compute."""
 SEEN_CHARS: Final = 400
 """As much of a text as sentencex is shown: time that does not grow with the piece."""
 CLAUSE: Final = frozenset(",;:–—，；：、")  # noqa: RUF001 - of other scripts
@@ -100,12 +100,12 @@ class Segmenter:
     def _look(self, at: int) -> int:
         """Return where to cut because of the character at `at`; 0: nowhere."""
         character = self._text[at]
+        if at >= MAX_CHARS:
+            return self._clause or at
         if not character.isspace():
             begins_word = at == 0 or self._text[at - 1].isspace()
             if begins_word and (cut := self._full(at)):
                 return cut
-            if at >= MAX_CHARS:
-                return self._clause or at
             if self._ends_before(at):
                 return at
             self._words += begins_word

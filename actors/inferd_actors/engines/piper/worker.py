@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 
-from inferd.errors import InferenceError
+from inferd.errors import InferenceError, ModelFailed
 from inferd_actors.engines.piper import library
 from inferd_actors.engines.piper.jobs import Job, Made, Over, Result, Timed, Told
 from inferd_actors.engines.piper.words import Placed, place, words_of
@@ -44,6 +44,9 @@ class Worker:
                 self._deliver(Over(job, is_whole=False))
             except InferenceError as failure:
                 self._deliver(Over(job, is_whole=False, failure=failure))
+            except Exception as wrong:  # noqa: BLE001 - a library's fault over one text is this stream's alone
+                failed = ModelFailed(f"the voice cannot speak this: {type(wrong).__name__}: {wrong}")
+                self._deliver(Over(job, is_whole=False, failure=failed))
             else:
                 self._deliver(Over(job, is_whole=True))
 

@@ -120,7 +120,7 @@ def load(path: str, options: Options) -> Ear:
             str(folder),
             device=options.device,
             compute_type=options.compute_type,
-            cpu_threads=options.threads or len(os.sched_getaffinity(0)),
+            cpu_threads=options.threads or _cores(),
             local_files_only=True,
         )
     except MemoryError as refused:
@@ -131,6 +131,13 @@ def load(path: str, options: Options) -> Ear:
         raise LoadFailed(f"{folder.name} cannot be read: {broken}", details={"cause": "file_corrupt"}) from None
     ear.memory_bytes = int((folder / "model.bin").stat().st_size * RELATIVE[options.compute_type]) + BUFFERS_BYTES
     return ear
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS cannot bind processes to cores
 
 
 def _check(folder: Path) -> None:
