@@ -253,14 +253,16 @@ class Steward:
     # --- the process without a model
 
     def would_fit(self, schema: Schema, now_s: float) -> bool:
-        """Tell whether a load could have its memory now, by what was learned or the size of its files; nothing is read.
+        """Tell whether a load could have its memory now, by what was learned or the listed size of its files.
 
-        True while the machine's memory was never read: then nothing is known against it.
+        No file is looked at: this is asked of every model that a request could go to. True while the machine's memory was
+        never read: then nothing is known against it.
         """
         if RAM not in self.ledger.accounts.rooms:
             return True
-        learned = self._peaks.of(self._shape(schema))
-        need_bytes = learned.peak_bytes if learned else self._guessed_bytes(schema)
+        file_bytes = schema.file_bytes
+        learned = self._peaks.of(_shape_of(schema, file_bytes))
+        need_bytes = learned.peak_bytes if learned else _guessed_bytes(schema, file_bytes)
         _, verdict = self.ledger.preview(schema.id, need_bytes, now_s)
         return not isinstance(verdict, (TooLarge, Squeezed))
 
@@ -302,16 +304,10 @@ class Steward:
             return learned, "learned"
         if foreseen_bytes is not None:
             return Peak(foreseen_bytes, FIRST_LOAD_S), "header"
-        return Peak(self._guessed_bytes(schema), FIRST_LOAD_S), "guess"
+        return Peak(_guessed_bytes(schema, self._file_bytes(schema)), FIRST_LOAD_S), "guess"
 
     def _shape(self, schema: Schema) -> Shape:
-        settings = settings_of(schema.engine_options, schema.context_tokens, self._file_bytes(schema))
-        return Shape(str(schema.id), schema.engine, settings)
-
-    def _guessed_bytes(self, schema: Schema) -> int:
-        return ledger.first_estimate_bytes(
-            schema.engine, self._file_bytes(schema), schema.engine_options, schema.context_tokens
-        )
+        return _shape_of(schema, self._file_bytes(schema))
 
     def _file_bytes(self, schema: Schema) -> int:
         """Return the size of a model's files, of those that are not here as recorded; 0 if it is not known, or for none."""
@@ -355,3 +351,11 @@ class Steward:
                     self._surroundings.hold_delayed(key, text, now_s)
             case _:
                 assert_never(command)
+
+
+def _shape_of(schema: Schema, file_bytes: int) -> Shape:
+    return Shape(str(schema.id), schema.engine, settings_of(schema.engine_options, schema.context_tokens, file_bytes))
+
+
+def _guessed_bytes(schema: Schema, file_bytes: int) -> int:
+    return ledger.first_estimate_bytes(schema.engine, file_bytes, schema.engine_options, schema.context_tokens)

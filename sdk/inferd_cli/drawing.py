@@ -27,6 +27,8 @@ LETTER: Final = 0.0055
 AFTER_S: Final = 3.5
 """Of the answer's sound that is shown: the rest of a long answer would press the turn itself into a corner."""
 LIGHT: Final = 0.35
+MARGIN: Final = 0.13
+"""Of the picture's width: what stands left of a moment so near the edge would run over it."""
 
 
 def draw(timeline: Timeline, path: Path) -> None:
@@ -76,14 +78,15 @@ def _draw_marks(axes, timeline: Timeline) -> None:  # type: ignore[no-untyped-de
 
 def _draw_moments(axes, timeline: Timeline) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - matplotlib's own
     moments = (
-        ("last sound at {:.2f} s ", timeline.speech_end_s, "right"),
+        (" last sound at {:.2f} s ", timeline.speech_end_s, "right"),
         (" turn is over at {:.2f} s", timeline.endpoint_s, "left"),
         (" first sound at {:.2f} s", timeline.first_sound_s, "left"),
     )
     for words, at_s, side in moments:
         if at_s is not None:
             axes.axvline(at_s, color="black", linewidth=0.8, linestyle=(0, (4, 3)), ymax=0.93)
-            axes.text(at_s, len(LANES) - 0.35, words.format(at_s), ha=side, va="center", fontsize=8)
+            place = "left" if at_s < MARGIN * _span_s(timeline) else side
+            axes.text(at_s, len(LANES) - 0.35, words.format(at_s), ha=place, va="center", fontsize=8)
     if timeline.speech_end_s is not None and timeline.first_sound_s is not None:
         ends = (timeline.speech_end_s, timeline.first_sound_s)
         axes.annotate("", (ends[1], -0.6), (ends[0], -0.6), arrowprops={"arrowstyle": "<->", "linewidth": 1.2})
@@ -95,7 +98,7 @@ def _span_s(timeline: Timeline) -> float:
     """Return up to which moment is drawn."""
     if timeline.first_sound_s is None:
         return timeline.end_s or 1.0
-    return min(timeline.end_s, timeline.first_sound_s + AFTER_S)
+    return min(timeline.end_s, timeline.first_sound_s + max(AFTER_S, timeline.first_sound_s / 4))
 
 
 def _title(timeline: Timeline) -> str:
