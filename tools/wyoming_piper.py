@@ -36,7 +36,7 @@ def find_or_install() -> Path:
         with tempfile.TemporaryDirectory(prefix=".fetching-", dir=cache) as scratch:
             made = Path(scratch, "made")
             subprocess.run([sys.executable, "-m", "venv", str(made)], check=True)
-            pip = [_python(made), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--quiet"]
+            pip = [str(_python(made)), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--quiet"]
             subprocess.run([*pip, "--only-binary", ":all:", *wanted], check=True)
             made.rename(room)
     return _python(room)
