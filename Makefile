@@ -11,7 +11,7 @@ DEV := $(VENV)/dev.stamp
 INSTALLERS := tools/install.py tools/llama_wheel.py tools/compiling.py tools/amx.py tools/pins.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-voice test fuzz lint lock venv bench-spine bench-text bench-memory bench-cold bench-loads soak-text soak-memory clean bench-voice
+.PHONY: help demo demo-voice test fuzz lint lock venv bench-spine bench-text bench-memory bench-cold bench-loads bench-speech soak-text soak-memory soak-voice clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -45,8 +45,8 @@ bench-spine: $(DEV) ## what the way through the daemon costs: pings, tokens, fir
 bench-text: $(DEV) ## text under load against bare llama.cpp and its servers; the first time builds llama-server, minutes
 	$(BIN)/python tests/bench/bench_text.py
 
-bench-voice: $(DEV) ## first sound against piper called directly, and how soon a cancel is silent
-	$(BIN)/python tests/bench/bench_voice.py
+bench-speech: $(DEV) ## hearing, speaking and whole turns against faster-whisper, piper and wyoming-piper; 20 minutes
+	$(BIN)/python tests/bench/bench_speech.py
 
 bench-memory: $(DEV) ## who leaves when memory is short: made-up traces, against LRU and Belady's rule
 	$(BIN)/python tests/bench/bench_memory.py
@@ -62,6 +62,9 @@ soak-text: $(DEV) ## 15 minutes of mixed text traffic: what grows, and whether e
 
 soak-memory: $(DEV) ## half an hour of apps that want more models than fit: memory, waits, ends (SOAK_S=60 for less)
 	$(BIN)/python tests/bench/soak_memory.py --seconds $(or $(SOAK_S),1800)
+
+soak-voice: $(DEV) ## 200 conversations broken off at random moments: stale sound, words out of noise, what grows (SOAK_S=60 for less)
+	$(BIN)/python tests/bench/soak_voice.py --seconds $(or $(SOAK_S),1200)
 
 clean: ## remove the environment and what tools left in the tree; compiled wheels stay in the user's cache
 	rm -rf $(VENV) build dist .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis
