@@ -29,8 +29,10 @@ SETTINGS: Final = Settings(max_endpointing_delay_ms=500)
 """Every turn ends after the same silence, whatever the sentence looks like."""
 SHORTEST_S: Final = 1.5
 LONGEST_S: Final = 6.0
-SILENCE_S: Final = 30.0
+SILENCE_S: Final = 40.0
 """Behind an utterance: longer than any answer takes to begin."""
+NEVER_MS: Final = 1000 * SILENCE_S
+"""Stands for an answer that had not begun by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ async def answer(client: AsyncClient, nonce: str) -> AsyncGenerator[str, None]:
 async def first_sound_ms(
     client: AsyncClient, question: Question, nonce: str, *, wait_s: float = 0.0, stay: asyncio.Barrier | None = None
 ) -> float:
-    """Return the time from the endpoint to the first sound of the answer, both as the app sees them.
+    """Return the time from the endpoint to the first sound of the answer, both as the app sees them; `NEVER_MS` at most.
 
     `wait_s`: of silence before the utterance. `stay`: the answer goes on until all who share it have heard theirs.
     """
@@ -89,29 +91,25 @@ async def first_sound_ms(
         client, hear=EAR, voice=VOICE, reply=reply, settings=SETTINGS, language="en", priority="voice"
     ) as session:
         sound = np.concatenate([quiet(wait_s), question.sound, quiet(SILENCE_S)])
-        feeding = asyncio.create_task(microphone(session.send, sound))
-        listening = asyncio.create_task(_listen(session, stay))
+        heard: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        tasks = {asyncio.create_task(microphone(session.send, sound)), asyncio.create_task(_listen(session, heard))}
         try:
-            async with asyncio.timeout(wait_s + question.duration_s + SILENCE_S):
-                return await listening
+            await asyncio.wait({heard, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            if stay is not None:
+                await stay.wait()
         finally:
-            for task in (feeding, listening):
+            for task in tasks:
                 task.cancel()
-            await asyncio.wait({feeding, listening})
+            await asyncio.wait(tasks)
+    return min(heard.result(), NEVER_MS) if heard.done() else NEVER_MS
 
 
-async def _listen(session: Session, stay: asyncio.Barrier | None) -> float:
-    stopped_s, found_ms = 0.0, 0.0
-    staying: asyncio.Task[int] | None = None
+async def _listen(session: Session, heard: asyncio.Future[float]) -> None:
+    """Listen to all of it; tell when the first sound has come."""
+    stopped_s = 0.0
     async for event in session:
         match event:
             case UserStoppedSpeaking():
                 stopped_s = time.monotonic()
-            case AudioChunk() if not found_ms:
-                found_ms = 1000 * (time.monotonic() - stopped_s)
-                if stay is None:
-                    return found_ms
-                staying = asyncio.create_task(stay.wait())
-        if staying and staying.done():
-            return found_ms
-    raise RuntimeError("the session ended without an answer")
+            case AudioChunk() if not heard.done():
+                heard.set_result(1000 * (time.monotonic() - stopped_s))
