@@ -66,8 +66,8 @@ class Registrar:
     ) -> None:
         """`discover()`: look around the machine; blocks for seconds at most. `ceiling_bytes()`: memory that models may have.
 
-        `check_free(model, now_s)` raises ResourceBlocked for one that a hold keeps in memory. `cancel_pull(model)`: end its download.
-        `on_seen()`: what `look` asked arrivals to wait for is known.
+        `check_free(model, now_s)` raises ResourceBlocked for one that a hold keeps in memory. `cancel_pull(model)`: end its
+        download. `on_seen()`: what `look` asked arrivals to wait for is known.
         """
         self._registry = registry
         self._fleet = fleet

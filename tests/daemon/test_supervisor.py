@@ -275,9 +275,7 @@ def test_a_file_goes_to_its_engine_once_its_header_was_read(home: House) -> None
 
 
 def _slow_header(home: House) -> None:
-    """Have the file's header, once it was read for the reservation, take a while for the load: it is read anew, for a model in
-    several files may have changed.
-    """
+    """Have the file's header take a while for the load, which reads it anew: one of several files may have changed."""
     home.header, home.last_header = replace(HEADER, parts=2), 1
 
 
