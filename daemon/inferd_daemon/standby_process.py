@@ -67,7 +67,7 @@ class StandbyProcess:
         is_quiet = self._company.is_quiet(now_s)
         if self._standby.looks(is_quiet=is_quiet, now_s=now_s) and self._is_of_use(now_s):
             self._begin(now_s)
-        elif is_quiet and self._standby.engine not in ("", self._engine):
+        elif is_quiet and self._standby.engine not in ("", self._engine) and self._is_of_use(now_s):
             self.end("another engine is used", now_s)
 
     def next_timer_s(self) -> float | None:

@@ -191,8 +191,10 @@ class Steward:
 
     async def needs(self, models: Sequence[ModelId]) -> dict[ModelId, ledger.Need]:
         """Return what loads of these would take; waits for their files' headers. Raises LoadFailed: one of them would fail."""
-        peaks = {model: (await self.foresee(self._catalogue.of(model)))[0] for model in models}
-        return {model: ledger.Need(peak.peak_bytes, peak.load_s) for model, peak in peaks.items()}
+        foreseen = await asyncio.gather(*(self.foresee(self._catalogue.of(model)) for model in models))
+        return {
+            model: ledger.Need(peak.peak_bytes, peak.load_s) for model, (peak, _) in zip(models, foreseen, strict=True)
+        }
 
     def hold(
         self, hold: ledger.HoldNo, needs: Mapping[ModelId, ledger.Need], app: str, rank: int, now_s: float

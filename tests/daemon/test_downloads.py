@@ -189,6 +189,19 @@ def test_a_recorded_size_is_compared_with_the_disk_before_anybody_is_asked(serve
     assert server.shelf.asked == []
 
 
+def test_the_size_of_a_file_that_was_here_is_compared_too(server: FileServer, root: Path) -> None:
+    pull(Store(root, patience=ONCE), model(server))
+    file = Store(root).path(model(server))
+    assert file is not None
+    file.unlink()
+    server.shelf.asked.clear()
+
+    error = refused(Store(root, free_bytes=lambda folder: len(WEIGHTS), patience=ONCE), model(server))
+
+    assert (error.details["cause"], error.details["free_bytes"]) == ("disk", len(WEIGHTS))
+    assert server.shelf.asked == []
+
+
 def test_a_file_that_the_disk_cannot_hold_is_an_error_before_its_first_byte(server: FileServer, root: Path) -> None:
     server.shelf.acts.append(answering(200, b"x", Content_Length=str(10**17)))
 

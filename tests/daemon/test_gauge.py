@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_a_reading_that_fails_ends_neither_the_task_nor_the_daemon(monkeypatch: 
 
 async def _measured_after_a_failure() -> None:
     told: asyncio.Future[Mapping[ModelId, int]] = asyncio.get_running_loop().create_future()
-    answers = iter([ZeroDivisionError(), {MODEL: 5}])
+    answers: Iterator[Exception | Mapping[ModelId, int]] = iter([ZeroDivisionError(), {MODEL: 5}])
 
     def measure(_pids: Mapping[ModelId, int]) -> Mapping[ModelId, int]:
         answer = next(answers)
@@ -34,7 +35,8 @@ async def _measured_after_a_failure() -> None:
     one = gauge.Gauge(lambda: {MODEL: 1}, measure, tell, lambda: None)
     one.wake()
     task = asyncio.create_task(one.run())
-    done, _ = await asyncio.wait([task, told], timeout=60.0, return_when=asyncio.FIRST_COMPLETED)
+    ends: list[asyncio.Future[Any]] = [task, told]
+    done, _ = await asyncio.wait(ends, timeout=60.0, return_when=asyncio.FIRST_COMPLETED)
     assert done == {told}
     assert told.result() == {MODEL: 5}
     task.cancel()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from unittest import mock
 
 import pytest
-from house import FILED, MODELS, House, Process, house
+from house import FILE, FILED, HEADER, MODELS, House, Process, house
 
 from inferd.messages import operations
-from inferd.messages.events import Cancelled, Error, Finished
+from inferd.messages.events import Cancelled, Error, Finished, WarmedUp
+from inferd.messages.schemas import ModelSchema
 from inferd_actors import messages as actors
 from inferd_actors.engines import missing
 from inferd_daemon.catalogue import STANDBY
@@ -117,6 +119,29 @@ def test_another_stands_by_once_there_is_a_model_for_it_and_it_is_quiet(home: Ho
     home.obey(first)
     home.settle()
     assert stands_by(home).life != first.life
+
+
+VOICE = "test/voice:onnx"
+
+
+@pytest.mark.parametrize("has_another", [False, True], ids=["nothing else to load", "another one to load"])
+def test_one_of_another_engine_takes_its_place_only_if_that_could_be_of_use(home: House, *, has_another: bool) -> None:
+    if missing("piper"):
+        pytest.skip("piper is not installed")
+    process = stands_by(home)
+    for name in (VOICE, "test/voice:second")[: 1 + has_another]:
+        home.store.stored.add(name)
+        registered = home.ask(operations.Register(ModelSchema(name, engine="piper", file=FILE)))
+        home.wait_until(lambda one=registered: bool(one.ends))
+    home.header = replace(HEADER, architecture="piper")
+    warmed = home.ask(operations.WarmUp((VOICE,)))
+    home.wait_until(lambda: any(one.name == VOICE for one in home.processes.values()))
+    home.load(VOICE)
+    assert isinstance(warmed.end, WarmedUp)
+    home.wait(QUIET_S)
+    home.wait(FIRST_PAUSE_S)
+    (stands,) = standbys(home)
+    assert (stands.life != process.life) == has_another
 
 
 def test_none_begins_while_a_request_runs(home: House) -> None:

@@ -273,6 +273,15 @@ def test_a_batch_of_facts_has_one_clock(home: House) -> None:
     assert [one.age_s for one in report.end.decisions] == [0.0]
 
 
+@pytest.mark.parametrize(("engine", "fits"), [("llama_cpp", True), ("faster_whisper", False), ("piper", False)])
+def test_a_process_without_a_model_reserves_what_its_engines_libraries_take(engine: str, *, fits: bool) -> None:
+    with house(PROCESS_BYTES) as home:
+        begins = [False]
+        home.run(lambda: begins.append(home.supervisor.steward.stand_by(engine, home.clock[0])))
+        assert begins[-1] == fits
+        assert home.ledger.accounts.held_bytes(RAM) == (PROCESS_BYTES if fits else 0)
+
+
 def test_why_of_an_unknown_model_says_which_are_near(home: House) -> None:
     asked = home.ask(operations.Why("test/onee:echo"))
     home.settle()

@@ -275,10 +275,7 @@ def test_a_file_goes_to_its_engine_once_its_header_was_read(home: House) -> None
 
 
 def _slow_header(home: House) -> None:
-    """Have the file's header take a while for the load.
-
-    It is read anew after the reservation, for a model in several files may have changed.
-    """
+    """Have the file's header take a while for the load, which reads it anew: one of several files may have changed."""
     home.header, home.last_header = replace(HEADER, parts=2), 1
 
 

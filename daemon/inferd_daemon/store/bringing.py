@@ -36,7 +36,7 @@ from inferd_daemon.store.fetching.room import shortage
 from inferd_daemon.store.fetching.words import HubFile, Order, Patience
 from inferd_daemon.store.folders import folder_of, publish_folder
 from inferd_daemon.store.joining import join
-from inferd_daemon.store.places import digest_of_source, place_of, record_of, size_of
+from inferd_daemon.store.places import digest_of_source, place_of, record_of, size_of, size_of_source
 from inferd_daemon.store.presence import has_file
 from inferd_daemon.store.publishing import publish, publish_bytes
 from inferd_daemon.store.receipts import Receipt
@@ -136,8 +136,9 @@ class Bringing:
             return
         folder = self._layout.partial(key_of(source))
         partials.make(folder)
-        if source.size_bytes is not None:
-            self._refuse_full_disk(source.size_bytes - _part_bytes(folder), watch)
+        size_bytes = size_of_source(source, self._layout)
+        if size_bytes is not None:
+            self._refuse_full_disk(size_bytes - _part_bytes(folder), watch)
         fetched = download.fetch(self._order(source, sha256, folder, commits), own, watch)
         record = Record(fetched.sha256, fetched.size_bytes, fetched.revision, title_of(source))
         publish_bytes(record.encode(), own, self._layout.record(key_of(source)))

@@ -79,6 +79,14 @@ def record_of(source: HubSource | UrlSource, layout: Layout) -> Record | None:
     return read_record(layout.record(key_of(source)))
 
 
+def size_of_source(source: HubSource | UrlSource, layout: Layout) -> int | None:
+    """Return the size that the source's file must have: as the catalogue says, else as recorded, else unknown."""
+    if source.size_bytes is not None:
+        return source.size_bytes
+    record = record_of(source, layout)
+    return None if record is None else record.size_bytes
+
+
 def digest_of_source(source: HubSource | UrlSource, layout: Layout) -> str | None:
     """Return the digest that the source's file must have: as the catalogue says, else as recorded, else unknown."""
     if source.sha256 is not None:
