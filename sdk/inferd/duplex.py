@@ -8,6 +8,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from inferd.drafts import checked_timeout
@@ -58,7 +60,7 @@ class Duplex(Stream[E], Generic[E]):
 
     def _feed(self, what: Sound | Writing, timeout_s: float) -> None:
         deadline_s = time.monotonic() + checked_timeout(timeout_s)
-        with self._sending:
+        with self._turn(deadline_s, timeout_s):
             while what:
                 self._drain()
                 while not (piece := self._uplink.feed(self.request_id, what)):
@@ -74,11 +76,21 @@ class Duplex(Stream[E], Generic[E]):
             self._uplink.check()
             self._intake.say(command)
             return
-        with self._sending:
+        with self._turn(deadline_s, timeout_s):
             self._drain()
             while not self._uplink.granted:
                 self._await_grant(deadline_s, timeout_s)
             self._intake.say(command)
+
+    @contextmanager
+    def _turn(self, deadline_s: float, timeout_s: float) -> Iterator[None]:
+        """Be the only sender, from before the deadline on."""
+        if not self._sending.acquire(timeout=max(0.0, deadline_s - time.monotonic())):
+            raise late_feed(timeout_s)
+        try:
+            yield
+        finally:
+            self._sending.release()
 
     def _drain(self) -> None:
         """Take the windows, or the end, that have arrived."""

@@ -73,15 +73,27 @@ class Script:
         self._ends_ms.append(max(word.end_ms, self._ends_ms[-1] if self._ends_ms else 0))
 
     def heard(self, played_ms: int) -> Heard:
-        """Return what has been heard once so much was played: up to the last word that had ended by then."""
+        """Return what has been heard once so much was played: up to the last word that had ended by then.
+
+        With the marks and the markup that cling to it, so that what was opened in front of it is closed.
+        """
         text = "".join(self._pieces)
         count = bisect_right(self._ends_ms, played_ms)
         if count == 0:
             return Heard("", 0, played_ms)
         if self.complete and count == len(self.words):  # with the mark behind the last word
             return Heard(text, len(text), played_ms)
-        text = text[: max(word.end_char for word in self.words[:count])]
+        text = text[: self._behind(text, count)]
         return Heard(text, len(text), played_ms)
+
+    def _behind(self, text: str, count: int) -> int:
+        """Return where so many words end in the text; where the next one begins that is not known yet, a letter does."""
+        is_last = count == len(self.words)
+        end = max(word.end_char for word in self.words[:count])
+        following = len(text) if is_last else min(len(text), self.words[count].first_char)
+        while end < following and not text[end].isspace() and not (is_last and text[end].isalnum()):
+            end += 1
+        return end
 
 
 class SpeechView:

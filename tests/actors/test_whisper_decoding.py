@@ -20,12 +20,16 @@ np = pytest.importorskip("numpy")
 av = pytest.importorskip("av")
 
 from inferd.errors import InvalidRequest, ResourceBlocked  # noqa: E402 - behind the question whether they are there
+from inferd.messages.bounds import Blob  # noqa: E402
+from inferd.messages.control import Feed  # noqa: E402
 from inferd_actors.engines.faster_whisper.hearing import RATE_HZ  # noqa: E402
+from inferd_actors.engines.faster_whisper.intake import MAX_S, Intake  # noqa: E402
 from inferd_actors.engines.faster_whisper.library.decoding import (  # noqa: E402
     Resampler,
     decoded,
     decoded_samples,
 )
+from inferd_actors.engines.faster_whisper.library.vad import Vad  # noqa: E402
 from inferd_actors.engines.faster_whisper.spool import AHEAD_BYTES, Abandoned, Spool  # noqa: E402
 
 SECONDS = 2
@@ -272,3 +276,13 @@ def test_a_decoder_that_waits_for_bytes_nobody_wants_is_let_go() -> None:
     reader.join(30)
     spool.close()
     assert len(ended) == 1
+
+
+def test_a_stream_takes_a_week_and_says_so() -> None:
+    """Later moments cannot be written on the wire."""
+    intake = Intake(RATE_HZ, Resampler(RATE_HZ), Vad().voice())
+    intake.fed_bytes = MAX_S * RATE_HZ * 2 - 2
+    intake.feed(Feed(1, 1, data=Blob(b"\0\0")), 0.0)
+    with pytest.raises(InvalidRequest, match="604,800 s") as refusal:
+        intake.feed(Feed(1, 2, data=Blob(b"\0\0")), 0.0)
+    assert refusal.value.details == {"field": "data", "limit": MAX_S}

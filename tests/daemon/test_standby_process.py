@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from unittest import mock
 
 import pytest
-from house import FILE, FILED, HEADER, MODELS, House, Process, house
+from house import FILE, FILED, HEADER, MODELS, Asked, House, Process, house
 
 from inferd.messages import operations
 from inferd.messages.events import Cancelled, Error, Finished, WarmedUp
@@ -50,6 +51,10 @@ def stands_by(home: House) -> Process:
     home.tell(process, actors.Prepared())
     home.settle()
     return process
+
+
+def _has_ended(one: Asked) -> bool:
+    return bool(one.ends)
 
 
 def held_bytes(home: House) -> int:
@@ -132,7 +137,7 @@ def test_one_of_another_engine_takes_its_place_only_if_that_could_be_of_use(home
     for name in (VOICE, "test/voice:second")[: 1 + has_another]:
         home.store.stored.add(name)
         registered = home.ask(operations.Register(ModelSchema(name, engine="piper", file=FILE)))
-        home.wait_until(lambda one=registered: bool(one.ends))
+        home.wait_until(partial(_has_ended, registered))
     home.header = replace(HEADER, architecture="piper")
     warmed = home.ask(operations.WarmUp((VOICE,)))
     home.wait_until(lambda: any(one.name == VOICE for one in home.processes.values()))

@@ -554,6 +554,20 @@ def test_a_shut_window_is_back_pressure_with_an_end(path: Path) -> None:
             loop.send(b"\0\0" * 1_000, timeout_s=0.2)
 
 
+def test_a_sender_behind_another_one_waits_no_longer_than_it_says(path: Path) -> None:
+    with ScriptedDaemon(path) as daemon, Client("test", socket=path) as client, ThreadPoolExecutor() as pool:
+        loop = client.loopback(8_000)
+        request = daemon.request().request.id
+        daemon.tell(request, events.Accepted("t"), events.Granted(1, 100_000))
+        first = pool.submit(loop.send, b"\0\0" * 8_000, timeout_s=300)
+        daemon.next(control.Feed)
+        with pytest.raises(inferd.DeadlineExceeded, match=r"within 0\.1 s"):
+            pool.submit(loop.send, b"\0\0", timeout_s=0.1).result(60)
+        daemon.tell(request, events.Error("model_failed", "died"))
+        with pytest.raises(inferd.ModelFailed):
+            first.result()
+
+
 def test_what_ends_a_duplex_stream_reaches_the_sender(path: Path) -> None:
     with ScriptedDaemon(path) as daemon, Client("test", socket=path) as client, ThreadPoolExecutor() as pool:
         loop = client.loopback()

@@ -43,15 +43,26 @@ def test_what_was_heard_is_the_text_up_to_the_last_word_that_had_ended(
     assert heard.played_ms == played_ms
 
 
+def test_markup_that_closes_behind_a_word_was_heard_with_it() -> None:
+    text = "Say **bold** [now](http://x.y) to me"
+    script = Script()
+    script.give(text)
+    for at, word in enumerate(("Say", "bold", "now")):
+        first = text.index(word)
+        script.word(Word(word, at * 100, at * 100 + 100, first, first + len(word)))
+    assert [script.heard(at).text for at in (100, 200)] == ["Say", "Say **bold**"]
+    script.word(Word("to", 300, 400, 31, 33))
+    assert script.heard(300).text == "Say **bold** [now](http://x.y)"
+
+
 def test_the_mark_behind_the_last_word_was_heard_with_it() -> None:
     script = Script()
     script.give("Well. Good.")
     script.word(Word("Well", 0, 300, 0, 4))
     script.word(Word("Good", 300, 600, 6, 10))
-    assert script.heard(700).text == "Well. Good"
     script.complete = True
     assert script.heard(700) == Heard("Well. Good.", 11, 700)
-    assert script.heard(599).text == "Well"
+    assert script.heard(599).text == "Well."
 
 
 def test_offsets_past_the_text_harm_nothing() -> None:

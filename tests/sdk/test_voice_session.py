@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import pytest
 from voice_daemon import RATE_HZ, VoiceDaemon
@@ -32,6 +32,11 @@ from inferd.voice import (
     UserStoppedSpeaking,
     VoiceEvent,
 )
+from inferd.voice.orders import Happening, SpokenOut
+from inferd.voice.voicing import Voicing
+
+if TYPE_CHECKING:
+    from inferd.aio_speech_streams import AsyncSpeechStream
 
 E = TypeVar("E")
 QUIET = Settings(preemptive_generation=False, backchannel_window_ms=0)
@@ -213,16 +218,60 @@ def test_a_mistake_in_the_apps_own_source_is_raised_where_it_reads(tmp_path: Pat
 def test_a_greeting_may_come_first_and_a_button_may_cut_it_off(tmp_path: Path) -> None:
     async def test(_daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
         async with Session(client) as session:
+            assert not session.say(" ")
             assert session.say("Hello there, how are you doing today?")
             assert not session.say("And another one.")
             await until(session, AgentStartedSpeaking)
+            session.played(400, epoch=0)
             session.played(400)
             session.interrupt()
             session.interrupt()
             assert (await until(session, Interrupted)).heard_text == ""
             assert (await until(session, TurnEnded)).turn.interrupted
+        assert not session.say("Nobody listens any more.")
 
     run(tmp_path, test, [])
+
+
+class SlowVoice:
+    """A stream whose voice is there after a minute: who has less patience is told so."""
+
+    def __init__(self) -> None:
+        self.fed: list[str] = []
+        self._finished = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def __aiter__(self) -> AsyncGenerator[events.Event, None]:
+        await asyncio.wait_for(self._finished.wait(), 30)
+        yield speech.AudioStarted(16_000)
+
+    async def send(self, text: str, *, timeout_s: float = 10.0) -> None:
+        if timeout_s < 60:
+            raise inferd.DeadlineExceeded("the stream took nothing more")
+        self.fed.append(text)
+
+    async def finish(self, *, timeout_s: float = 10.0) -> None:
+        assert timeout_s >= 60
+        self._finished.set()
+
+
+def test_the_text_waits_as_long_for_the_voice_as_the_session_does() -> None:
+    stream, told = SlowVoice(), list[Happening]()
+
+    async def main() -> None:
+        voicing = Voicing(1, cast("AsyncSpeechStream", stream), told.append, 300.0)
+        voicing.feed("Good day.")
+        voicing.feed(None)
+        await voicing.run()
+
+    asyncio.run(main())
+    assert stream.fed == ["Good day."]
+    assert told[-1] == SpokenOut(1)
 
 
 def test_what_ends_the_listening_ends_the_session(tmp_path: Path) -> None:

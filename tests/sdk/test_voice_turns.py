@@ -340,7 +340,8 @@ def test_the_app_may_cut_off_and_may_speak_first() -> None:
     assert talk.happen(Utter("Again.")) == []
     talk.happen(AudioChunk(Blob(bytes(80_000)), RATE_HZ, 1), Word("Hello", 0, 400, 0, 5, 1))
     talk.wait(1_000)
-    talk.happen(Told(300))
+    talk.happen(Told(300, 1))
+    talk.happen(Told(900, 0))  # late, of an answer before this one
     assert Interrupted(1, "", 300) in told(talk.happen(Hush()))
     assert talk.happen(Hush()) == []
     assert talk.state() is State.LISTENING

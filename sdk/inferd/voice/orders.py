@@ -42,9 +42,10 @@ class SpokenOut:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The app knows how much of the present epoch the loudspeaker has played."""
+    """The app knows how much of an epoch the loudspeaker has played; None: of the present one."""
 
     played_ms: int
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,8 +74,9 @@ class Session:
 
     `hear`, `think`, `voice`: the models; None: the one that inferd chooses, which is not held. `reply`: an own source of
     answers in place of `think`; it may be asked ahead for a turn that never comes, and is closed then. `system`,
-    `history`: what stands before the conversation. `options`: of `generate`; thinking is off unless told. `timeout_s`: the
-    longest time without progress of an answer or a load.
+    `history`: what stands before the conversation. `options`: of `generate`; thinking is off unless told; `truncate`
+    "oldest", where the model has it, lets a conversation go on that has outgrown its context. `timeout_s`: the longest
+    time without progress of an answer or a load.
 
     Entering the block raises what `models.hold` raises (ModelNotFound, ResourceBlocked, LoadFailed). Iterating raises what
     ended the listening (ModelFailed, ConnectionLost; Cancelled when nothing was sent or read for too long); an answer that
@@ -146,17 +147,20 @@ class Session:
         """Say that no more sound will come: iterating ends when what was said is answered."""
         await self._ear.finish()
 
-    def played(self, played_ms: int) -> None:
-        """Tell how much of the present epoch the loudspeaker has played; without it the clock decides what was heard."""
-        self._happen(Told(played_ms))
+    def played(self, played_ms: int, epoch: int | None = None) -> None:
+        """Tell how much of an epoch the loudspeaker has played; without it the clock decides what was heard.
+
+        `epoch`: of its chunks; what is told late, of one that was cut off, changes nothing then. None: the present one.
+        """
+        self._happen(Told(played_ms, epoch))
 
     def interrupt(self) -> None:
         """Cut the answer off, as if the user had: a button, say. Without an answer it does nothing."""
         self._happen(Hush())
 
     def say(self, text: str) -> bool:
-        """Have a text spoken that nobody asked for, a greeting say; return False if it is not our turn."""
-        if self._turns.is_busy:
+        """Have a text spoken that nobody asked for, a greeting say; return False if it is not our turn, or says nothing."""
+        if self._over or self._turns.is_busy or not text.strip():
             return False
         self._happen(Utter(text))
         return True
@@ -304,7 +308,7 @@ class Session:
         stream = self._client.synthesize_stream(
             self._voice, self._rate, epoch=epoch, priority=self._priority, timeout_s=self._timeout_s
         )
-        self._voicing[epoch] = Voicing(epoch, stream, self._happen)
+        self._voicing[epoch] = Voicing(epoch, stream, self._happen, self._timeout_s)
         task = self._group.create_task(self._voicing[epoch].run())
         task.add_done_callback(lambda _: self._voicing.pop(epoch, None))
 

@@ -299,7 +299,7 @@ class Turns:
                     self._drop_attempt()
 
     def _on_told(self, happening: Told) -> None:
-        if self._answer:
+        if self._answer and happening.epoch in (None, self._answer.epoch):
             self._answer.playback.told_ms = happening.played_ms
 
     def _interrupt(self, *, for_good: bool = False) -> None:

@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 class Voicing:
     """A stream of speech at work. `run` is its life; everything else returns at once."""
 
-    def __init__(self, epoch: int, stream: AsyncSpeechStream, happen: Callable[[Happening], None]) -> None:
+    def __init__(
+        self, epoch: int, stream: AsyncSpeechStream, happen: Callable[[Happening], None], timeout_s: float
+    ) -> None:
+        """`timeout_s`: as the stream's: what goes up waits as long for the voice as its reader does."""
         self._epoch = epoch
         self._stream = stream
         self._happen = happen
+        self._timeout_s = timeout_s
         self._text: asyncio.Queue[str | None] = asyncio.Queue()  # bounded by the answer, which is one text
         self._control: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()  # a few words a second
 
@@ -49,11 +53,12 @@ class Voicing:
 
     def hold(self, *, held: bool) -> None:
         """Stop for now, or go on."""
-        self._control.put_nowait(self._stream.pause if held else self._stream.resume)
+        change = self._stream.pause if held else self._stream.resume
+        self._control.put_nowait(lambda: change(timeout_s=self._timeout_s))
 
     def report(self, played_ms: int) -> None:
         """Tell how much has been played."""
-        self._control.put_nowait(lambda: self._stream.played(played_ms))
+        self._control.put_nowait(lambda: self._stream.played(played_ms, timeout_s=self._timeout_s))
 
     def stop(self, played_ms: int) -> None:
         """End it: nothing of it sounds any more. `run` ends when the daemon has confirmed it."""
@@ -67,8 +72,8 @@ class Voicing:
     async def _feed(self) -> None:
         with suppress(InferenceError):  # the reader meets the same end, and tells it
             while (text := await self._text.get()) is not None:
-                await self._stream.send(text)
-            await self._stream.finish()
+                await self._stream.send(text, timeout_s=self._timeout_s)
+            await self._stream.finish(timeout_s=self._timeout_s)
 
     async def _say(self) -> None:
         with suppress(InferenceError):  # as above

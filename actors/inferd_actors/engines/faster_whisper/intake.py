@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 AHEAD_S: Final = 30
 AHEAD_PIECES: Final = 3_000
 """As many pieces of 10 ms as make 30 s."""
+MAX_S: Final = 7 * 24 * 3_600
+"""Of one stream: a moment on the wire is a week at most."""
 SAMPLE_BYTES: Final = 2
 BATCH: Final = 32
 """Frames whose probabilities are computed together: a second of sound, 3 ms of the loop's time."""
@@ -57,13 +59,16 @@ class Intake:
         return self._is_flushed and not self._frames and len(self._rest) < FRAME
 
     def feed(self, piece: Feed, now_s: float) -> None:
-        """Keep a piece. Raises InvalidRequest for what is not whole samples."""
+        """Keep a piece. Raises InvalidRequest for what is not whole samples, and past the longest stream."""
         if piece.data is None:
             raise InvalidRequest("feed: this takes sound, and the piece has no data", details={"field": "data"})
         if len(piece.data) % SAMPLE_BYTES:
             odd = f"feed: int16 samples take {SAMPLE_BYTES} bytes each, and the piece has {len(piece.data):,}"
             raise InvalidRequest(odd, details={"field": "data"})
         self.fed_bytes += len(piece.data)
+        if self.fed_s > MAX_S:
+            long = f"feed: a stream takes {MAX_S:,} s of sound, a week; open another one"
+            raise InvalidRequest(long, details={"field": "data", "limit": MAX_S})
         self._pieces.append((bytes(piece.data), now_s))
 
     def finish(self) -> None:
