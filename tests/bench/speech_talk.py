@@ -92,12 +92,14 @@ async def first_sound_ms(
     ) as session:
         sound = np.concatenate([quiet(wait_s), question.sound, quiet(SILENCE_S)])
         heard: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        tasks: tuple[asyncio.Future[Any], ...] = (
-            asyncio.ensure_future(microphone(session.send, sound)),
-            asyncio.ensure_future(_listen(session, heard)),
-        )
+        tasks: list[asyncio.Future[Any]] = [
+            asyncio.create_task(microphone(session.send, sound)),
+            asyncio.create_task(_listen(session, heard)),
+        ]
         try:
-            await asyncio.wait([heard, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([heard, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                one.result()  # what failed is raised here
             if stay is not None:
                 await stay.wait()
         finally:
