@@ -74,9 +74,9 @@ class Session:
 
     `hear`, `think`, `voice`: the models; None: the one that inferd chooses, which is not held. `reply`: an own source of
     answers in place of `think`; it may be asked ahead for a turn that never comes, and is closed then. `system`,
-    `history`: what stands before the conversation. `options`: of `generate`; thinking is off unless told; `truncate` "oldest", where
-    the model has it, lets a conversation go on that has outgrown its context. `timeout_s`: the longest time without progress of
-    an answer or a load.
+    `history`: what stands before the conversation. `options`: of `generate`; thinking is off unless told; `truncate` "oldest",
+    where the model has it, lets a conversation go on that has outgrown its context. `timeout_s`: the longest time without
+    progress of an answer or a load.
 
     Entering the block raises what `models.hold` raises (ModelNotFound, ResourceBlocked, LoadFailed). Iterating raises what
     ended the listening (ModelFailed, ConnectionLost; Cancelled when nothing was sent or read for too long); an answer that
