@@ -239,8 +239,12 @@ def test_a_wav_that_is_fed_has_the_words_of_one_that_is_not(rig: HearingRig, spo
     assert rig.words(stream) == rig.words(rig.file(audio)) != ""
 
 
-def test_files_that_nobody_feeds_hold_up_no_other(rig: HearingRig, spoken: ModuleType) -> None:
-    idle = [rig.file(None) for _ in range(READERS)]
+def test_files_that_nobody_feeds_or_wants_hold_up_no_other(rig: HearingRig, spoken: ModuleType) -> None:
+    minutes = np.tile(spoken.pcm(spoken.librivox()[0]), 30).tobytes()
+    assert len(minutes) > 120 * RATE_HZ * 2, "more than waits for the model"
+    idle = [rig.file(None) for _ in range(READERS)] + [rig.file(minutes, rate_hz=RATE_HZ) for _ in range(READERS)]
+    for stream in idle:
+        rig.engine.pause(stream)
     assert rig.words(rig.file(spoken.librivox()[4].path.read_bytes()))
     for stream in idle:
         rig.engine.cancel(stream, "app")

@@ -292,6 +292,10 @@ class Session:
                     self._happen(Written(order.attempt, text))
         except InferenceError as wrong:
             failure = wrong
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
+            failure = Cancelled("the source of the answer was cancelled", details={"reason": "app"})
         except Exception as bug:  # noqa: BLE001 - of the app's own source: it is told where the app reads
             self._end(bug)
         self._happen(WrittenOut(order.attempt, failure))
