@@ -228,8 +228,23 @@ def test_text_that_is_fed_as_sound_ends_a_file_by_name(rig: HearingRig) -> None:
     assert dict(rig.refusal(stream).details or {})["field"] == "data"
 
 
-def test_files_that_nobody_feeds_hold_up_no_other(rig: HearingRig, spoken: ModuleType) -> None:
-    idle = [rig.file(None) for _ in range(READERS)]
+def test_a_wav_that_is_fed_has_the_words_of_one_that_is_not(rig: HearingRig, spoken: ModuleType) -> None:
+    audio = spoken.librivox()[0].path.read_bytes()
+    assert audio[:4] == b"RIFF"
+    stream = rig.file(None)
+    rig.feed(stream, audio[:100_000])
+    rig.sink.sign()  # the decoder is at it before all has come
+    rig.feed(stream, audio[100_000:], 64 * 1024)
+    rig.finish(stream)
+    assert rig.words(stream) == rig.words(rig.file(audio)) != ""
+
+
+def test_files_that_nobody_feeds_or_wants_hold_up_no_other(rig: HearingRig, spoken: ModuleType) -> None:
+    minutes = np.tile(spoken.pcm(spoken.librivox()[0]), 30).tobytes()
+    assert len(minutes) > 120 * RATE_HZ * 2, "more than waits for the model"
+    idle = [rig.file(None) for _ in range(READERS)] + [rig.file(minutes, rate_hz=RATE_HZ) for _ in range(READERS)]
+    for stream in idle:
+        rig.engine.pause(stream)
     assert rig.words(rig.file(spoken.librivox()[4].path.read_bytes()))
     for stream in idle:
         rig.engine.cancel(stream, "app")

@@ -201,6 +201,21 @@ def test_an_answer_may_come_from_the_app_and_its_failure_ends_a_turn_only(tmp_pa
     run(tmp_path, test, [utterance(1, "Please fail."), utterance(2, "Well.")])
 
 
+def test_a_source_that_is_cancelled_by_itself_has_failed(tmp_path: Path) -> None:
+    async def cancelled(_messages: Sequence[Message]) -> AsyncGenerator[str, None]:
+        yield "Good "
+        raise asyncio.CancelledError
+
+    async def test(_daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
+        async with Session(client, reply=cancelled, settings=QUIET) as session:
+            await session.send(sound(0))
+            failed = await until(session, Failed)
+            assert (failed.stage, failed.error.code) == ("reply", "cancelled")
+            await until(session, TurnEnded)
+
+    run(tmp_path, test, [utterance(1, "Hello.")])
+
+
 def test_a_mistake_in_the_apps_own_source_is_raised_where_it_reads(tmp_path: Path) -> None:
     async def broken(_messages: Sequence[Message]) -> AsyncGenerator[str, None]:
         yield "a"

@@ -74,7 +74,7 @@ class Session:
 
     `hear`, `think`, `voice`: the models; None: the one that inferd chooses, which is not held. `reply`: an own source of
     answers in place of `think`; it may be asked ahead for a turn that never comes, and is closed then. `system`,
-    `history`: what stands before the conversation. `options`: of `generate`; thinking is off unless told; `truncate`
+        `history`: what stands before the conversation. `options`: of `generate`; thinking is off unless told; `truncate`
     "oldest", where the model has it, lets a conversation go on that has outgrown its context. `timeout_s`: the longest
     time without progress of an answer or a load.
 
@@ -292,6 +292,10 @@ class Session:
                     self._happen(Written(order.attempt, text))
         except InferenceError as wrong:
             failure = wrong
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
+            failure = Cancelled("the source of the answer was cancelled", details={"reason": "app"})
         except Exception as bug:  # noqa: BLE001 - of the app's own source: it is told where the app reads
             self._end(bug)
         self._happen(WrittenOut(order.attempt, failure))

@@ -176,7 +176,7 @@ class LiveFile(Live):
     @property
     def is_decoding(self) -> bool:
         """Whether its thread has something to do: it does not wait for its app."""
-        return self.is_reading and not (self._spool is not None and self._spool.is_waiting)
+        return self.is_reading and not self.halted and not (self._spool is not None and self._spool.is_waiting)
 
     def start(self) -> None:
         """Begin to read."""
