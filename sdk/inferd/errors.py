@@ -120,7 +120,7 @@ class QueueFull(InferenceError):
 
 
 class ResourceBlocked(InferenceError):
-    """The machine lacks the memory; `details` holds the preflight's numbers."""
+    """The machine lacks the memory; `details` holds the preflight's numbers. Or its disk takes no more of what is fed."""
 
     code = "resource_blocked"
     retryable_by_default = True
