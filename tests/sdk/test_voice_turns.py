@@ -147,6 +147,16 @@ def test_what_was_begun_ahead_is_dropped_when_the_user_said_something_else() -> 
     assert Feed(1, "new") in talk.happen(Written(3, "new"))
 
 
+def test_half_a_question_is_not_asked_when_speech_stops() -> None:
+    talk = Talk()
+    talk.happen(SpeechStarted(1, 0), Partial(1, "Unless to be rather", "", 1_000))
+    assert Write not in kinds(talk.happen(SpeechStopped(1, 4_000)))
+    whole = talk.happen(Final(1, "Unless to be rather late is rude.", 0, 4_000))
+    assert [order.messages[-1].content for order in whole if isinstance(order, Write)] == [
+        "Unless to be rather late is rude."
+    ]
+
+
 def test_nothing_is_begun_ahead_when_it_is_not_wanted() -> None:
     talk = Talk(preemptive_generation=False)
     assert Write not in kinds(talk.happen(SpeechStarted(1, 0), Partial(1, "Hello.", "", 0), SpeechStopped(1, 0)))

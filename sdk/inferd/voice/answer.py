@@ -45,6 +45,8 @@ class Utterance:
     started_s: float
     text: str = ""
     """As far as it has been understood."""
+    heard_ms: int = 0
+    """Up to where the microphone's sound was listened to for that."""
     into_answer: bool = False
     """It began while an answer was being played."""
     ended_s: float | None = None

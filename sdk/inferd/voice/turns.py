@@ -170,6 +170,7 @@ class Turns:
         text = event.stable + event.tentative
         utterance = self._utterance or Utterance(event.utterance, self._now_s, into_answer=self._answer is not None)
         again, utterance.text, self._utterance = same(utterance.text, text), text, utterance
+        utterance.heard_ms = event.end_ms
         self._tell(PartialTranscript(event.utterance, event.stable, event.tentative))
         if self._answer is not None:
             if self._cuts_off(utterance, text):
@@ -184,7 +185,7 @@ class Turns:
         if self._utterance:
             self._utterance.ended_s = self._now_s
             self._utterance.silence_ms = max(0, self._listened_ms - event.end_ms)
-            if self._answer is None:
+            if self._answer is None and self._utterance.heard_ms >= event.end_ms:  # else words are missing in it
                 self._begin_ahead(self._utterance.text)
 
     def _on_final(self, event: FinalText) -> None:
