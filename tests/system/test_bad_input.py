@@ -181,7 +181,7 @@ def test_a_wrong_body_ends_its_request_by_an_error_that_names_field_and_limit(
 
 
 ENVELOPES: Mapping[str, tuple[dict[str, object], str, str]] = {
-    "an unknown operation": ({"op": "telepathy"}, "op", "generate, loopback"),
+    "an unknown operation": ({"op": "telepathy"}, "op", "generate, transcribe"),
     "a number as operation": ({"op": 5}, "op", "string"),
     "an unknown field": ({"sudo": True}, "sudo", "unknown field"),
     "a list as body": ({"body": []}, "body", "map"),
