@@ -109,9 +109,9 @@ def test_a_held_model_that_is_killed_is_loaded_again(daemon: DaemonProcess, clie
 
 
 def test_a_warm_up_has_one_result_per_name_in_both_clients(daemon: DaemonProcess, client: Client) -> None:
-    names = [THREE[0], "nobody", "smollm2"]
+    names = [THREE[0], "nobody", "qwen3-32b"]
     results = client.models.warm_up(names)
-    assert [(one.name, one.ready) for one in results] == [(THREE[0], True), ("nobody", False), ("smollm2", False)]
+    assert [(one.name, one.ready) for one in results] == [(THREE[0], True), ("nobody", False), ("qwen3-32b", False)]
     assert results[2].code == "load_failed"
     assert "inferd pull" in results[2].message
 

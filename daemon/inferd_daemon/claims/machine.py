@@ -3,7 +3,8 @@
 Rules it keeps:
 1. A hold is answered once all its models are ready; if one of them fails to load, the hold fails and lets go of the others.
 2. While a hold stands, a model of it that falls is wanted again; what its loads fail of, its app hears with its requests.
-3. A warm-up is answered once each of its models is ready or has failed.
+3. A warm-up is answered once each of its models was ready or has failed: models that do not fit together would push each
+   other out for ever.
 4. A claim that ends is wanted by nobody: loads that only it waited for may be dropped.
 """
 
@@ -128,7 +129,8 @@ class Claims:
 
     def _not_ready(self, model: ModelId) -> Iterator[commands.Command]:
         for claim in self._claims.values():
-            claim.ready_s.pop(model, None)
+            if claim.is_hold:
+                claim.ready_s.pop(model, None)
         if self.waiting_for(model):
             yield commands.Want(model)
 
