@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 from inferd.errors import InferenceError, InvalidRequest, ResourceBlocked
-from inferd.messages.events import Error, Held, Loading, Pinned, Released, Terminal, WarmedUp
+from inferd.messages.events import Error, Held, Loading, Pinned, Released, WarmedUp
 from inferd.messages.operations import Hold, Pin, ReleaseHold, RenewHold, Unpin, WarmUp
 from inferd.messages.reports import Warmed
 from inferd_daemon import claims
+from inferd_daemon.answering import Making, answer_later
 from inferd_daemon.catalogue import ModelId
 from inferd_daemon.inbox import Inbox
 from inferd_daemon.ledger import HoldNo
@@ -129,9 +130,9 @@ class Custodian:
             case WarmUp(names):
                 self._warm_up(work, names, now_s)
             case Pin(name):
-                self._begin(work, self._pin(self._catalogue.find(name).id, is_pinned=True))
+                self._later(work, self._pin(self._catalogue.find(name).id, is_pinned=True))
             case Unpin(name):
-                self._begin(work, self._pin(self._catalogue.find(name).id, is_pinned=False))
+                self._later(work, self._pin(self._catalogue.find(name).id, is_pinned=False))
             case _:
                 raise AssertionError("another room serves this")
 
@@ -288,22 +289,11 @@ class Custodian:
             except OSError as failed:
                 raise InferenceError(f"pinned models cannot be written: {failed}") from None
         self._steward.pin(model, time.monotonic(), is_pinned=is_pinned)
+        self._company.clock_changed()
         return Pinned(str(model), is_pinned)
 
-    def _begin(self, work: Work, making: Coroutine[None, None, Terminal]) -> None:
-        async def run() -> None:
-            event: Terminal
-            try:
-                event = await making
-            except InferenceError as refused:
-                event = as_event(refused)
-            except Exception as bug:  # noqa: BLE001 - in a task of the root group it would end the daemon
-                report(bug, work.request.op)
-                event = own_fault(bug)
-            self._requests.conclude(work.stream, event)
-            self._company.clock_changed()
-
-        self._tasks.create_task(run(), name=f"answer {work.trace_id}")
+    def _later(self, work: Work, making: Making) -> None:
+        answer_later(work, making, self._requests, self._tasks)
 
 
 def _held(claim: claims.Claim, seconds: float) -> Held:

@@ -7,7 +7,7 @@ Runs in the loop; readings of processes are taken in a worker thread.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
@@ -21,7 +21,6 @@ from inferd.messages.events import (
     PullProgress,
     StatusReport,
     Stopping,
-    Terminal,
     Unloaded,
     WhyReport,
 )
@@ -62,15 +61,14 @@ from inferd.messages.speech import (
     TranscribeStream,
 )
 from inferd_daemon import health
+from inferd_daemon.answering import Making, answer_later
 from inferd_daemon.catalogue import ModelId
 from inferd_daemon.crossing import Order, Tell
 from inferd_daemon.defaults import WRITES
 from inferd_daemon.ledger import RAM
 from inferd_daemon.lifecycle import PullWanted, State, UnloadWanted, View
 from inferd_daemon.preflight import preflight
-from inferd_daemon.refusal import own_fault
 from inferd_daemon.requests import as_event
-from inferd_daemon.telemetry import report
 
 if TYPE_CHECKING:
     import asyncio
@@ -130,9 +128,9 @@ class Desk:
         """Serve one request."""
         match work.operation:
             case ListModels():
-                self._later(work, self._list)
+                self._later(work, self._list())
             case Status():
-                self._later(work, self._status)
+                self._later(work, self._status())
             case Pull(name):
                 self._begin(work, name, PullWanted, now_s)
             case Unload(name):
@@ -142,7 +140,7 @@ class Desk:
             case Preflight(name, context_tokens):
                 self._foresee(work, name, context_tokens, now_s)
             case Health():
-                self._later(work, self._health)
+                self._later(work, self._health())
             case Stop(grace_ms):
                 self._requests.conclude(work.stream, Stopping())
                 self._stop(grace_ms / 1000)
@@ -159,18 +157,8 @@ class Desk:
             case _:
                 assert_never(work.operation)
 
-    def _later(self, work: Work, make: Callable[[], Awaitable[Terminal]]) -> None:
-        async def run() -> None:
-            try:
-                event = await make()
-            except InferenceError as refused:
-                event = as_event(refused)
-            except Exception as bug:  # noqa: BLE001 - in a task of the root group it would end the daemon
-                report(bug, work.request.op)
-                event = own_fault(bug)
-            self._requests.conclude(work.stream, event)
-
-        self._tasks.create_task(run(), name=f"answer {work.trace_id}")
+    def _later(self, work: Work, making: Making) -> None:
+        answer_later(work, making, self._requests, self._tasks)
 
     def _known(self, work: Work, name: str) -> Schema | None:
         """Return the model of this name; None: there is none, and the request has been told."""
@@ -253,7 +241,7 @@ class Desk:
         async def make() -> PreflightReport:
             return PreflightReport(await preflight(self._steward, schema, context_tokens, weights_ready=is_here))
 
-        self._later(work, make)
+        self._later(work, make())
 
     # --- pulls and unloads
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from inferd import wire
@@ -19,15 +19,14 @@ from inferd.messages.events import (
     Discovered,
     Registered,
     SchemaList,
-    Terminal,
     Unregistered,
     UpgradeList,
 )
 from inferd.messages.operations import Discover, ListSchemas, ListUpgrades, Register, Remove, Unregister
+from inferd_daemon.answering import Making, answer_later
 from inferd_daemon.catalogue import ModelId, Schema, told, upgrades
 from inferd_daemon.desk import HERE
 from inferd_daemon.lifecycle import FilesChanged, State, View
-from inferd_daemon.refusal import own_fault
 from inferd_daemon.removals import Removals
 from inferd_daemon.requests import as_event
 from inferd_daemon.telemetry import report
@@ -100,32 +99,18 @@ class Registrar:
             case ListUpgrades():
                 self._requests.conclude(work.stream, self._upgrades(now_s))
             case Register(schema):
-                self._begin(work, self._register(schema))
+                self._later(work, self._register(schema))
             case Unregister(name):
-                self._begin(work, self._unregister(work, name))
+                self._later(work, self._unregister(work, name))
             case Remove(name):
                 self._removals.begin(work, self._registry.find(name), now_s)
             case Discover():
-                self._begin(work, asyncio.to_thread(self._discover))
+                self._later(work, asyncio.to_thread(self._discover))
             case _:
                 raise AssertionError("the desk or an actor serves this")
 
-    def _begin(self, work: Work, making: Coroutine[None, None, Terminal | None]) -> None:
-        """Answer with what `making` returns, None: not yet."""
-
-        async def run() -> None:
-            event: Terminal | None
-            try:
-                event = await making
-            except InferenceError as refused:
-                event = as_event(refused)
-            except Exception as bug:  # noqa: BLE001 - in a task of the root group it would end the daemon
-                report(bug, work.request.op)
-                event = own_fault(bug)
-            if event is not None:
-                self._requests.conclude(work.stream, event)
-
-        self._tasks.create_task(run(), name=f"answer {work.trace_id}")
+    def _later(self, work: Work, making: Making) -> None:
+        answer_later(work, making, self._requests, self._tasks)
 
     def _schemas(self) -> SchemaList:
         registry = self._registry

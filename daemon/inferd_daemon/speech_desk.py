@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Final
 
 from inferd.errors import InferenceError, InvalidRequest
-from inferd.messages.events import Terminal
 from inferd.messages.speech import SetSpeechPolicy, SpeechHealth, SpeechReport, SpeechStage, SpeechStatus
 from inferd_actors import engines
+from inferd_daemon.answering import Making, answer_later
 from inferd_daemon.defaults import EAR, STAGES, VOICE, Candidate, Choice, Nearness, speech_model
 from inferd_daemon.desk import HERE
 from inferd_daemon.lifecycle import State
-from inferd_daemon.refusal import own_fault
-from inferd_daemon.requests import as_event
-from inferd_daemon.telemetry import report
 
 if TYPE_CHECKING:
     from inferd_daemon.catalogue import Models, Schema
@@ -89,25 +85,14 @@ class SpeechDesk:
         """Serve one request: one of `Operation`."""
         match work.operation:
             case SpeechStatus():
-                self._begin(work, self._report())
+                self._later(work, self._report())
             case SetSpeechPolicy() as wish:
-                self._begin(work, self._set(wish))
+                self._later(work, self._set(wish))
             case _:
                 raise AssertionError("another room serves this")
 
-    def _begin(self, work: Work, making: Coroutine[None, None, Terminal]) -> None:
-        async def run() -> None:
-            event: Terminal
-            try:
-                event = await making
-            except InferenceError as refused:
-                event = as_event(refused)
-            except Exception as bug:  # noqa: BLE001 - in a task of the root group it would end the daemon
-                report(bug, work.request.op)
-                event = own_fault(bug)
-            self._requests.conclude(work.stream, event)
-
-        self._tasks.create_task(run(), name=f"answer {work.trace_id}")
+    def _later(self, work: Work, making: Making) -> None:
+        answer_later(work, making, self._requests, self._tasks)
 
     async def _set(self, wish: SetSpeechPolicy) -> SpeechReport:
         for field, name, stage in (("ear", wish.ear, EAR), ("voice", wish.voice, VOICE)):
