@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
@@ -46,11 +46,11 @@ class Pulls:
         self._running: dict[ModelId, threading.Event] = {}
         """What ends each of them."""
 
-    def start(self, schema: Schema, on_end: OnEnd) -> None:
-        """Begin to fetch a model unless that is under way; `on_end` is told how it ended."""
+    def start(self, schema: Schema, others: Iterable[Schema], on_end: OnEnd) -> None:
+        """Begin to fetch a model unless that is under way; `on_end` is told how it ended. Files of `others` stay."""
         if schema.id not in self._running:
             self._running[schema.id] = threading.Event()
-            self._tasks.create_task(self._pull(schema, on_end), name=f"pull {schema.id}")
+            self._tasks.create_task(self._pull(schema, others, on_end), name=f"pull {schema.id}")
             if self._is_stopping:
                 self.cancel(schema.id)
 
@@ -66,7 +66,7 @@ class Pulls:
         for model in self._running:
             self.cancel(model)
 
-    async def _pull(self, schema: Schema, on_end: OnEnd) -> None:
+    async def _pull(self, schema: Schema, others: Iterable[Schema], on_end: OnEnd) -> None:
         loop = asyncio.get_running_loop()
         headways: defaultdict[str, Headway] = defaultdict(Headway)
 
@@ -77,7 +77,7 @@ class Pulls:
         error: InferenceError | None = None
         try:
             stop = self._running[schema.id]
-            await loop.run_in_executor(self._threads, self._store.pull, schema, progressed, stop)
+            await loop.run_in_executor(self._threads, self._store.pull, schema, progressed, stop, others)
         except InferenceError as failed:
             error = failed
         except Exception as bug:  # noqa: BLE001 - one failed download must end as one failed request

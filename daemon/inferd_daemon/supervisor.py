@@ -270,7 +270,7 @@ class Supervisor:
 
     def pull(self, schema: Schema) -> None:
         """Fetch a model's files."""
-        self.pulls.start(schema, self._pulled)
+        self.pulls.start(schema, self._catalogue.schemas, self._pulled)
 
     def _pulled(self, model: ModelId, error: InferenceError | None) -> None:
         event: lifecycle.Event = lifecycle.Pulled(model)

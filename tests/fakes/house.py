@@ -123,7 +123,9 @@ class FakeStore:
         """Return 0: nothing is on the disk."""
         return 0
 
-    def pull(self, schema: Schema, on_progress: Callable[[Progress], None], stop: Event) -> None:
+    def pull(
+        self, schema: Schema, on_progress: Callable[[Progress], None], stop: Event, others: Iterable[Schema] = ()
+    ) -> None:
         """Wait for the test's word. Blocks."""
         on_progress(Progress("downloading", 1, 2))
         while not self.goes_on.wait(0.01):

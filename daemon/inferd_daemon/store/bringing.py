@@ -46,7 +46,7 @@ from inferd_daemon.store.tally import Tally
 from inferd_daemon.store.trips import Trip, Wheel, trips_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from inferd_daemon.catalogue import InPlace, OneFile, Source
     from inferd_daemon.store.layout import Layout
@@ -65,10 +65,10 @@ class Bringing:
         self._free_bytes = free_bytes
         self._patience = patience
 
-    def bring(self, source: Source, watch: Watch) -> None:
+    def bring(self, source: Source, watch: Watch, kept: Callable[[], Collection[Path]]) -> None:
         """Fetch, put together or verify what is missing of a model's files, and show several of them in one folder.
 
-        Raises PullFailed, OSError.
+        `kept()`: files that stay although something was made of them. Raises PullFailed, OSError.
         """
         if isinstance(source, RemoteSource):
             raise watch.failed("source", f"it runs at {source.base_url}; there is nothing to fetch", retryable=False)
@@ -86,7 +86,7 @@ class Bringing:
             self._go(trip, commits, tally)
         for one in files:
             if isinstance(one, Made):
-                self._make(one, tally.watch(one))
+                self._make(one, tally.watch(one), kept)
         if isinstance(source, FilesSource):
             self._show(source, watch)
 
@@ -151,13 +151,14 @@ class Bringing:
         if isinstance(source, HubSource) and record is not None and record.revision is not None:
             commits.setdefault((source.repo, source.revision), record.revision)
 
-    def _make(self, source: Made, watch: Watch) -> None:
+    def _make(self, source: Made, watch: Watch, kept: Callable[[], Collection[Path]]) -> None:
         pieces = [self._layout.blob(one.sha256) for one in source.pieces]
         with locked(self._layout.lock(source.sha256), watch.wait), room(self._layout.pulls) as own:
             if not has_file(source, self._layout):
                 self._refuse_full_disk(source.size_bytes, watch)
                 self._publish(_made(source, pieces, own, watch), source.sha256, own, watch)
-            for piece in pieces:  # last: a pull that is killed before has them for its successor
+            staying = kept()
+            for piece in (one for one in pieces if one not in staying):  # last: a killed pull's successor has them
                 piece.unlink(missing_ok=True)
                 self._layout.receipt(piece).unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -93,13 +94,16 @@ class Store:
         """Return the size of the model's files, or what of them is here; 0 if nothing is, or for a built-in model."""
         return sum(map(size_of, self._files(schema.source)))
 
-    def pull(self, schema: Schema, on_progress: Callable[[Progress], None], stop: Event) -> Path | None:
+    def pull(
+        self, schema: Schema, on_progress: Callable[[Progress], None], stop: Event, others: Iterable[Schema] = ()
+    ) -> Path | None:
         """Make sure that the model's files are here and verified; return what `path` returns. At once if they are.
 
         Blocks for the whole download. `on_progress` is called in this thread, some ten times a second; what it raises
         ends the pull. Setting `stop` ends it within a fraction of a second. However it ends, nothing half-done is
         published; of a `hub` or `url` source, what came is kept and the next pull goes on with it, and files of a model that
-        were whole stay. Two pulls of one file, of any process, wait for each other; the second finds it done.
+        were whole stay. Two pulls of one file, of any process, wait for each other; the second finds it done. What a file
+        is made of goes when it is made, unless it is a file of one of `others` that is stored.
 
         Raises PullFailed; `details["cause"]` is one of `watch.Cause`, and `retryable` tells whether a retry can help.
         """
@@ -108,7 +112,7 @@ class Store:
             for _ in range(TRIES):
                 if self.has(schema):
                     return self.path(schema)
-                self._bringing.bring(schema.source, watch)
+                self._bringing.bring(schema.source, watch, partial(self._kept, schema, tuple(others)))
         except OSError as error:
             raise watch.failed("disk", str(error), retryable=True) from error
         return self.path(schema)
@@ -120,19 +124,33 @@ class Store:
         same files loses them. A process that has a file open keeps its bytes. A source without a digest of its own is asked
         anew at the next pull, whatever it gave before. Waits for a pull of the same source to end.
         """
-        own = self._files(schema.source)
-        needed = {
-            file
-            for other in others
-            if (files := self._files(other.source)) != own and own & files and self.has(other)
-            for file in files
-        }
+        needed = self._needed(schema, others)
         if isinstance(schema.source, FilesSource) and (folder := folders.folder_of(schema.source, self._layout)):
             folders.remove_folder(folder)  # first: without it the model is not stored, whatever else goes
         return sum(self._remove(one, needed) for one in files_of(schema.source))
 
+    def _kept(self, schema: Schema, others: Iterable[Schema]) -> frozenset[Path]:
+        """Return the files that stay although something was made of them."""
+        return self._files(schema.source) | self._needed(schema, others)
+
+    def _needed(self, schema: Schema, others: Iterable[Schema]) -> frozenset[Path]:
+        """Return the files of those of `others` that are stored and share some with this model, or with what it is made of."""
+        own = self._files(schema.source)
+        touched = own | self._places(
+            piece for one in files_of(schema.source) if isinstance(one, Made) for piece in one.pieces
+        )
+        return frozenset(
+            file
+            for other in others
+            if (files := self._files(other.source)) != own and touched & files and self.has(other)
+            for file in files
+        )
+
     def _files(self, source: Source) -> frozenset[Path]:
-        places = (known_place(one, self._layout) for one in files_of(source))
+        return self._places(files_of(source))
+
+    def _places(self, files: Iterable[OneFile]) -> frozenset[Path]:
+        places = (known_place(one, self._layout) for one in files)
         return frozenset(place.file for place in places if place is not None)
 
     def _remove(self, source: OneFile, needed: Collection[Path]) -> int:
