@@ -21,6 +21,8 @@ QUIET_S: Final = 5.0
 FIRST_PAUSE_S: Final = 10.0
 LONGEST_PAUSE_S: Final = 600.0
 """After a death or for want of memory, 10 s doubling to ten minutes: one that cannot live must not cost much."""
+START_LIMIT_S: Final = 120.0
+"""One that does not stand by after this long hangs: as long as a load may go without progress (`lifecycle`)."""
 
 
 class State(enum.Enum):
@@ -36,6 +38,7 @@ class State(enum.Enum):
 class _One:
     life: Life
     engine: str
+    stuck_at_s: float
     state: State = State.STARTING
     pid: int = 0
 
@@ -72,6 +75,12 @@ class Standby:
             return None
         return max(self._quiet_since_s + QUIET_S, self._not_before_s)
 
+    @property
+    def stuck_at_s(self) -> float | None:
+        """When the one that is starting has taken too long and is to be ended; None: none is."""
+        one = self._one
+        return one.stuck_at_s if one is not None and one.state is State.STARTING else None
+
     def offer(self, engine: str) -> Life | None:
         """Return the life that a load with this engine may take; it has it once `taken` is told."""
         one = self._one
@@ -88,9 +97,9 @@ class Standby:
         self._has_keeper = False
         self._one = None
 
-    def began(self, life: Life, engine: str) -> None:
+    def began(self, life: Life, engine: str, now_s: float) -> None:
         """It was ordered."""
-        self._one = _One(life, engine)
+        self._one = _One(life, engine, now_s + START_LIMIT_S)
 
     def came(self, life: Life, pid: int) -> None:
         """Its process is there."""

@@ -63,7 +63,10 @@ class StandbyProcess:
     # --- when
 
     def look(self, now_s: float) -> None:
-        """Start one if its time has come; end one for an engine that is not the one in use any more."""
+        """Start one if its time has come; end one that hangs, or for an engine that is not the one in use any more."""
+        stuck_at_s = self._standby.stuck_at_s
+        if stuck_at_s is not None and now_s >= stuck_at_s:
+            self.end("it took too long to start", now_s)
         is_quiet = self._company.is_quiet(now_s)
         if self._standby.looks(is_quiet=is_quiet, now_s=now_s) and self._is_of_use(now_s):
             self._begin(now_s)
@@ -72,6 +75,8 @@ class StandbyProcess:
 
     def next_timer_s(self) -> float | None:
         """Return when `look` is due."""
+        if self._standby.stuck_at_s is not None:
+            return self._standby.stuck_at_s
         due_s = self._standby.next_timer_s()
         return due_s if due_s is not None and self._is_of_use(due_s) else None
 
@@ -87,7 +92,7 @@ class StandbyProcess:
             log.info("no standby", reason="memory is short")
             return
         life = self._company.fleet.lifecycle.set_aside()
-        self._standby.began(life, self._engine)
+        self._standby.began(life, self._engine, now_s)
         self._post(spawn_orders(self._cluster, life, "model", ""))
 
     def _is_quiet(self) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from inferd_daemon.ids import Life
-from inferd_daemon.standby import FIRST_PAUSE_S, LONGEST_PAUSE_S, QUIET_S, Standby
+from inferd_daemon.standby import FIRST_PAUSE_S, LONGEST_PAUSE_S, QUIET_S, START_LIMIT_S, Standby
 
 ENGINE = "llama_cpp"
 LIFE = Life(7)
@@ -19,7 +19,7 @@ def ready(now_s: float = 0.0) -> Standby:
     standby.keeper_up()
     standby.looks(is_quiet=True, now_s=now_s - QUIET_S)
     assert standby.looks(is_quiet=True, now_s=now_s)
-    standby.began(LIFE, ENGINE)
+    standby.began(LIFE, ENGINE, now_s)
     standby.came(LIFE, 4711)
     assert standby.prepared(LIFE)
     return standby
@@ -49,7 +49,7 @@ def test_none_begins_without_a_keeper_or_if_the_configuration_wants_none() -> No
 
 def test_it_is_offered_only_when_it_has_imported_and_only_to_its_engine() -> None:
     standby = Standby(is_wanted=True)
-    standby.began(LIFE, ENGINE)
+    standby.began(LIFE, ENGINE, 0.0)
     assert standby.offer(ENGINE) is None
     standby.prepared(LIFE)
     assert (standby.offer(ENGINE), standby.offer("echo")) == (LIFE, None)
@@ -83,17 +83,33 @@ def test_deaths_and_want_of_memory_cost_growing_pauses_until_one_stands_by() -> 
         if attempt % 2:
             standby.refused(now_s)
         else:
-            standby.began(LIFE, ENGINE)
+            standby.began(LIFE, ENGINE, now_s)
             assert standby.gone(LIFE, now_s)
         due_s = standby.next_timer_s()
         assert due_s is not None
         pauses.append(due_s - now_s)
         now_s = due_s
     assert pauses == [min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**n) for n in range(10)]
-    standby.began(LIFE, ENGINE)
+    standby.began(LIFE, ENGINE, now_s)
     standby.prepared(LIFE)
     standby.gone(LIFE, now_s)
     assert standby.next_timer_s() == now_s + FIRST_PAUSE_S
+
+
+def test_one_that_is_not_there_after_a_while_hangs() -> None:
+    standby = Standby(is_wanted=True)
+    standby.began(LIFE, ENGINE, 50.0)
+    standby.came(LIFE, 4711)
+    assert standby.stuck_at_s == 50.0 + START_LIMIT_S
+    standby.prepared(LIFE)
+    assert standby.stuck_at_s is None, "it may stand by for ever"
+
+
+def test_one_that_is_to_end_is_not_found_hanging_again() -> None:
+    standby = Standby(is_wanted=True)
+    standby.began(LIFE, ENGINE, 50.0)
+    standby.ending(60.0)
+    assert standby.stuck_at_s is None
 
 
 class Model(RuleBasedStateMachine):
@@ -138,7 +154,7 @@ class Model(RuleBasedStateMachine):
             life = Life(self.next_life)
             self.next_life += 1
             self.lives[life] = "ordered"
-            self.standby.began(life, ENGINE)
+            self.standby.began(life, ENGINE, self.now_s)
 
     @precondition(lambda self: self.lives)
     @rule()

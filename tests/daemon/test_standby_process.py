@@ -19,7 +19,7 @@ from inferd_daemon.catalogue import STANDBY
 from inferd_daemon.ledger import PROCESS_BYTES, Room
 from inferd_daemon.orphans import PATIENCE_S
 from inferd_daemon.pulse import LONGEST_QUIET_S
-from inferd_daemon.standby import FIRST_PAUSE_S, QUIET_S
+from inferd_daemon.standby import FIRST_PAUSE_S, QUIET_S, START_LIMIT_S
 
 pytestmark = pytest.mark.skipif(bool(missing("llama_cpp")), reason="nothing to import, so nothing stands by")
 GIB = 2**30
@@ -289,6 +289,21 @@ def test_one_that_cannot_import_ends_and_is_not_tried_again_at_once(home: House)
     assert standbys(home) == []
     home.wait(1.0)
     assert standbys(home)
+
+
+@pytest.mark.parametrize("says_hello", [True, False])
+def test_one_that_hangs_while_it_starts_ends_and_gives_its_memory_back(home: House, *, says_hello: bool) -> None:
+    home.wait(QUIET_S)
+    (process,) = standbys(home)
+    if says_hello:
+        home.greet(process)
+        home.settle()
+    home.wait(START_LIMIT_S - 1.0)
+    assert standbys(home) == [process]
+    home.wait(1.0)
+    assert (standbys(home), held_bytes(home)) == ([], 0)
+    home.wait(FIRST_PAUSE_S)
+    assert len(standbys(home)) == 1
 
 
 def test_with_a_new_keeper_it_begins_anew(home: House) -> None:
