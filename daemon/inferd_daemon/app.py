@@ -209,6 +209,13 @@ class Daemon:
         )
         supervisor.requests = Requests(self._settings, self._catalogue, post, supervisor, self._instance[:12])
         supervisor.pulls = Pulls(store, self._tasks, supervisor.pull_moved)
+        self._open_desks(supervisor, store)
+        await self._take_stock(store)
+        self._wires.start()
+        post([Expect(KEEPER, "keeper", self._cluster.keeper_secret)])
+
+    def _open_desks(self, supervisor: Supervisor, store: Store) -> None:
+        """Have somebody answer what no model serves."""
         supervisor.custodian = Custodian(
             catalogue=self._catalogue,
             fleet=supervisor.fleet,
@@ -234,7 +241,7 @@ class Daemon:
             custodian=supervisor.custodian,
             meter=Meter(self._known_processes),
             tasks=self._tasks,
-            post=post,
+            post=self._wires.post,
             stop=self.stop,
             identity=self._identity,
             default_model=supervisor.default_model,
@@ -252,9 +259,6 @@ class Daemon:
             cancel_pull=supervisor.pulls.cancel,
             on_seen=supervisor.seen,
         )
-        await self._take_stock(store)
-        self._wires.start()
-        post([Expect(KEEPER, "keeper", self._cluster.keeper_secret)])
 
     def _make_wires(self, supervisor: Supervisor) -> Wires:
         limits = control.Limits(inflight=self._settings.limits.inflight_per_app)
@@ -369,14 +373,18 @@ class Daemon:
 
     def _faults(self) -> list[Problem]:
         """Return what is wrong with settings and files of the daemon's own."""
-        step = "correct models.json in the state directory, or `inferd unregister` the model"
-        rows = [Problem("registered models", one[:4096], step, broken=True) for one in self._catalogue.problems]
-        step = "correct pins.json in the state directory, or remove it"
-        pins = [Problem("pins", self._pins.problem, step, broken=True)] if self._pins.problem else []
-        step = "correct speech.json in the state directory, or remove it"
-        wrong = self._policy_file.problem
-        policy = [Problem("speech policy", wrong, step, broken=True)] if wrong else []
-        return [*rows, *pins, *policy, *unknown_names(self._settings.memory, self._catalogue.find)]
+        own = (
+            ("registered models", rows_file.NAME, "`inferd unregister` the model", self._catalogue.problems),
+            ("pins", PINS_NAME, "remove it", (self._pins.problem,)),
+            ("speech policy", POLICY_NAME, "remove it", (self._policy_file.problem,)),
+        )
+        broken = [
+            Problem(about, problem[:4096], f"correct {name} in the state directory, or {otherwise}", broken=True)
+            for about, name, otherwise, problems in own
+            for problem in problems
+            if problem
+        ]
+        return [*broken, *unknown_names(self._settings.memory, self._catalogue.find)]
 
     def _identity(self) -> DaemonReport:
         return DaemonReport(
