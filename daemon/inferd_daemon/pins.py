@@ -63,11 +63,7 @@ class Pins:
 
 
 def _read(file: Path) -> frozenset[ModelId]:
-    try:
-        with file.open("rb") as opened:
-            found = opened.read(MAX_BYTES + 1)
-    except FileNotFoundError:
+    found = whole_file.read(file, MAX_BYTES)
+    if found is None:
         return frozenset()
-    if len(found) > MAX_BYTES:
-        raise ValueError(f"more than {MAX_BYTES:,} bytes")
     return frozenset(ModelId.parse(str(name)) for name in json.loads(found)["pinned"])

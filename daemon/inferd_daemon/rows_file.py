@@ -47,14 +47,11 @@ def stamp_of(path: Path) -> Stamp:
 def read(path: Path) -> Rows:
     """Return what the file says; no rows if it is not there. Raises InvalidRequest with the path and what is wrong."""
     try:
-        with path.open("rb") as file:
-            found = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
+        found = whole_file.read(path, MAX_BYTES)
+    except (OSError, ValueError) as wrong:
+        raise _wrong(path, str(wrong)) from None
+    if found is None:
         return Rows({})
-    except OSError as failed:
-        raise _wrong(path, str(failed)) from None
-    if len(found) > MAX_BYTES:
-        raise _wrong(path, f"has more than {MAX_BYTES:,} bytes")
     try:
         models = json.loads(found)["models"]
     except (ValueError, KeyError, TypeError, RecursionError) as wrong:

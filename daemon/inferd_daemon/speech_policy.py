@@ -53,13 +53,9 @@ class PolicyFile:
 
 
 def _read(file: Path) -> SpeechPolicy:
-    try:
-        with file.open("rb") as opened:
-            found = opened.read(MAX_BYTES + 1)
-    except FileNotFoundError:
+    found = whole_file.read(file, MAX_BYTES)
+    if found is None:
         return SpeechPolicy()
-    if len(found) > MAX_BYTES:
-        raise ValueError(f"more than {MAX_BYTES:,} bytes")
     said = json.loads(found)
     if not isinstance(said, dict):
         raise TypeError(f"expected a map, got {type(said).__name__}")

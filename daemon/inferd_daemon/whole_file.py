@@ -1,12 +1,25 @@
 """Small files of the daemon's own, of which a reader sees all or nothing.
 
-Covers: writing one in place of what was there. Does not cover what is in it: `rows_file`, `pins`. Blocks for the disk.
+Covers: reading one within bounds, writing one in place of what was there. Does not cover what is in it: `rows_file`, `pins`,
+`speech_policy`. Blocks for the disk.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+
+def read(path: Path, limit_bytes: int) -> bytes | None:
+    """Return what is in the file; None: it is not there. Raises OSError, ValueError for more than `limit_bytes`."""
+    try:
+        with path.open("rb") as file:
+            found = file.read(limit_bytes + 1)
+    except FileNotFoundError:
+        return None
+    if len(found) > limit_bytes:
+        raise ValueError(f"has more than {limit_bytes:,} bytes")
+    return found
 
 
 def write(path: Path, data: bytes) -> None:
