@@ -138,7 +138,7 @@ class Conversation:
                 self._is_inside = True
                 return orders + self._open_text(wish)
             case asked.SynthesizeChunk(text):
-                return self._feed(self._speaking, self._text, text) if self._text else []
+                return self._feed(self._text, text) if self._text else []
             case asked.SynthesizeStop():
                 self._is_inside = False
                 return self._close_text()
@@ -152,7 +152,7 @@ class Conversation:
         request, self._asked = self._asked or asked.Transcribe(), None
         turn = Turn(Listen(next(self._jobs), request.wish, form.rate_hz, request.prompt))
         self._sound = _Sound(turn, form)
-        return orders + self._join(self._hearing, turn)
+        return orders + self._join(turn)
 
     def _take_sound(self, form: Format, pcm: bytes) -> list[Order]:
         orders = self._open_sound(form) if self._sound is None and self._asked else []
@@ -160,7 +160,7 @@ class Conversation:
             return orders
         if form != self._sound.form:
             return self._refuse(self._sound.turn, _other_format(self._sound.form, form))
-        return orders + self._feed(self._hearing, self._sound.turn, self._sound.mono.push(pcm))
+        return orders + self._feed(self._sound.turn, self._sound.mono.push(pcm))
 
     def _close_sound(self) -> list[Order]:
         sound, self._sound = self._sound, None
@@ -173,25 +173,25 @@ class Conversation:
 
     def _speak(self, wish: Wish, text: str) -> list[Order]:
         turn = Turn(Speak(next(self._jobs), wish), pieces=[text] if text else [], is_whole=True)
-        return self._join(self._speaking, turn)
+        return self._join(turn)
 
     def _open_text(self, wish: Wish) -> list[Order]:
         self._text = Turn(Speak(next(self._jobs), wish), is_streamed=True)
-        return self._join(self._speaking, self._text)
+        return self._join(self._text)
 
     def _close_text(self) -> list[Order]:
         turn, self._text = self._text, None
         return self._speaking.finish(turn) if turn else []
 
-    def _join(self, line: Line, turn: Turn) -> list[Order]:
+    def _join(self, turn: Turn) -> list[Order]:
         try:
-            return line.join(turn)
+            return self._line(turn).join(turn)
         except errors.QueueFull as full:
             return self._refuse(turn, full)
 
-    def _feed(self, line: Line, turn: Turn, piece: bytes | str) -> list[Order]:
+    def _feed(self, turn: Turn, piece: bytes | str) -> list[Order]:
         try:
-            return line.feed(turn, piece)
+            return self._line(turn).feed(turn, piece)
         except errors.QueueFull as full:
             return self._refuse(turn, full)
 
@@ -306,7 +306,7 @@ def _sounding(turn: Turn, rate_hz: int) -> list[Order]:
     """Return the opening of an answer that sounds, once."""
     if turn.cutter:
         return []
-    turn.cutter, turn.has_begun = Cutter(rate_hz), True
+    turn.cutter = Cutter(rate_hz)
     return _say(OutStart(rate_hz, SAMPLE_BYTES, 1, timestamp=0))
 
 

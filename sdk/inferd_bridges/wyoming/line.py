@@ -30,7 +30,7 @@ class Turn:
     telling: Telling = field(default_factory=Telling)
     cutter: Cutter | None = None
     has_begun: bool = False
-    """The client knows that an answer comes."""
+    """The client knows that a transcript comes; of what sounds, `cutter` tells."""
     pieces: list[bytes | str] = field(default_factory=list)
     is_whole: bool = False
 
