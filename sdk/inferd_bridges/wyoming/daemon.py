@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inferd.errors import NoEligibleModel
-from inferd_bridges.wyoming.offer import Offer, offer
+from inferd_bridges.wyoming.offer import Offer, offer, unseen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +38,8 @@ class Daemon:
         Raises NoEligibleModel, and what the client raises.
         """
         preferred = self.preferred[capability]
-        if wish.name or (preferred and not wish.language):
-            return wish.name or preferred or ""
+        if known := unseen(wish, preferred):
+            return known
         if self._seen:
             try:
                 return self._seen.choose(capability, wish, preferred)

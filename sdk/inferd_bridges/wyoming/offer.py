@@ -52,15 +52,13 @@ class Offer:
     def choose(self, capability: Capability, wish: Wish, preferred: str | None) -> str:
         """Return the model for a wish.
 
-        1. the one that is named
-        2. without a language the preferred one, else the first
+        1. who needs no look (`unseen`)
+        2. without a language the first
         3. the first that has the very language ("en-GB"), 4. or the language ("en"); the preferred one comes first
         Raises NoEligibleModel, with the languages that there are.
         """
-        if wish.name:
-            return wish.name
-        if wish.language is None and preferred:
-            return preferred
+        if known := unseen(wish, preferred):
+            return known
         for model in sorted(self.models[capability], key=lambda one: _distance(one, wish.language)):
             if _distance(model, wish.language) < FAR:
                 return model.id
@@ -73,6 +71,11 @@ class Offer:
         return NoEligibleModel(
             f"no installed model {WHAT[capability]}{wanted}; {known}", details={"languages": tuple(there)}
         )
+
+
+def unseen(wish: Wish, preferred: str | None) -> str | None:
+    """Return the model for a wish whatever there is: the one that is named, without a language the preferred one."""
+    return wish.name or (None if wish.language else preferred)
 
 
 def _distance(model: Offered, language: str | None) -> int:
