@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import Final, Generic, Protocol, Self, TypeVar
 
 from inferd.errors import Cancelled, InferenceError, InvalidRequest
+from inferd.uplink import SAMPLE_BYTES
 
 T_contra = TypeVar("T_contra", contravariant=True)
 T = TypeVar("T")
 
 _BLOCK_BYTES: Final = 64 * 1024
-_SAMPLE_BYTES: Final = 2
 
 
 class Fed(Protocol[T_contra]):
@@ -72,7 +72,7 @@ def samples_of_stdin() -> Iterator[bytes]:
     rest = b""
     for block in _blocks():
         whole = rest + block
-        size = len(whole) - len(whole) % _SAMPLE_BYTES
+        size = len(whole) - len(whole) % SAMPLE_BYTES
         rest = whole[size:]
         if size:
             yield whole[:size]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from inferd.messages.events import AudioChunk
+from inferd.uplink import SAMPLE_BYTES
 from inferd.voice import (
     AgentStartedSpeaking,
     FinalTranscript,
@@ -24,7 +25,6 @@ from inferd.voice import (
 
 LANES: Final = ("microphone", "VAD", "ear", "text", "voice", "playback")
 """From the first to hear to the last to be heard."""
-SAMPLE_BYTES: Final = 2
 
 Shade = Literal["full", "light"]
 

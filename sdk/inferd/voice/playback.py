@@ -9,10 +9,10 @@ from typing import Final
 
 from inferd.messages.bounds import Blob
 from inferd.messages.events import AudioChunk
+from inferd.uplink import SAMPLE_BYTES
 
 FRAME_MS: Final = 40
 """Of the frames that are handed out: 25 a second, and a pause is never more than this late."""
-SAMPLE_BYTES: Final = 2
 NEVER_S: Final = float("inf")
 
 

@@ -30,6 +30,7 @@ from inferd import errors
 from inferd.messages.events import AudioChunk
 from inferd.messages.speech import AudioStarted, Partial
 from inferd.messages.speech import Final as FinalText
+from inferd.uplink import SAMPLE_BYTES
 from inferd_bridges.wyoming import asked
 from inferd_bridges.wyoming.line import Line, Turn
 from inferd_bridges.wyoming.offer import info
@@ -50,7 +51,7 @@ from inferd_bridges.wyoming.orders import (
     Spoken,
     Wrong,
 )
-from inferd_bridges.wyoming.sound import SAMPLE_BYTES, Cutter, Mono
+from inferd_bridges.wyoming.sound import Cutter, Mono
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from inferd.drafts import STREAM_TIMEOUT_S
 from inferd.errors import InferenceError
 from inferd.messages.events import AudioChunk
+from inferd.uplink import SAMPLE_BYTES
 from inferd_bridges.wyoming.offer import base
 from inferd_bridges.wyoming.orders import Came, Failed, Happening, Heard, Spoken
-from inferd_bridges.wyoming.sound import SAMPLE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,12 +9,13 @@ import sys
 from array import array
 from typing import TYPE_CHECKING, Final
 
+from inferd.uplink import SAMPLE_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from inferd_bridges.wyoming.asked import Format
 
-SAMPLE_BYTES: Final = 2
 CHUNK_SAMPLES: Final = 1_024
 """What satellites know: 46 ms at 22,050 Hz. One chunk per sentence broke some."""
 
