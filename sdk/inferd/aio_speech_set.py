@@ -13,7 +13,7 @@ from inferd import speech_setup as setup
 from inferd.aio_speech_calls import AsyncSpeechCalls
 from inferd.aio_streams import AsyncStream, answer
 from inferd.drafts import CALL_TIMEOUT_S, STREAM_TIMEOUT_S, preflight_draft, pull_draft
-from inferd.errors import InvalidRequest, LoadFailed, ModelFailed, PullFailed, ResourceBlocked
+from inferd.errors import PullFailed
 from inferd.intake import Only
 from inferd.keeping import warm_up_draft
 from inferd.messages.events import PreflightReport, Pulled, PullProgress, WarmedUp
@@ -102,23 +102,19 @@ class AsyncSpeechSet:
         if not local:
             return setup.smoke("", None, None, absent)
         health = await self.health()
-        said, language, against = setup.sentence(health, text)
-        missing = (*setup.lacks(health), *against, *absent)
-        if set(missing) - set(absent):
-            return setup.smoke(said, None, None, missing)
+        plan = setup.rehearsal(health, text, absent)
+        if not plan.is_possible:
+            return setup.smoke(plan.said, None, None, plan.missing)
         calls = _Calls(self._line)
         spoken = None
         try:
-            spoken = await calls.synthesize(said, model=health.voice.model, timeout_s=timeout_s)
+            spoken = await calls.synthesize(plan.said, model=health.voice.model, timeout_s=timeout_s)
             transcript = await calls.transcribe(
-                spoken.pcm, spoken.rate_hz, language=language, model=health.ear.model, timeout_s=timeout_s
+                spoken.pcm, spoken.rate_hz, language=plan.language, model=health.ear.model, timeout_s=timeout_s
             )
-        except (LoadFailed, ModelFailed, ResourceBlocked, InvalidRequest) as error:
-            stage = "ear" if spoken else "voice"
-            return setup.smoke(
-                said, spoken, None, (*missing, setup.failure(stage, error, "see `inferd speech health`"))
-            )
-        return setup.smoke(said, spoken, transcript, missing)
+        except setup.FAILURES as error:
+            return setup.smoke_failed(plan, spoken, error)
+        return setup.smoke(plan.said, spoken, transcript, plan.missing)
 
     async def _needs(self, health: SpeechHealth) -> tuple[Preflight, ...]:
         found = []

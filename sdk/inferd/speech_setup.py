@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from inferd import wire
 from inferd.drafts import Draft, draft
-from inferd.errors import InferenceError
+from inferd.errors import InferenceError, InvalidRequest, LoadFailed, ModelFailed, ResourceBlocked
 from inferd.messages import speech
 from inferd.messages.events import Pulled, PullProgress
 from inferd.messages.reports import Preflight, Problem, Warmed
@@ -96,6 +96,18 @@ class SmokeTest:
     missing: tuple[Problem, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What a smoke test is to do."""
+
+    said: str
+    language: str | None
+    """For the ear."""
+    missing: tuple[Problem, ...]
+    is_possible: bool
+    """Nothing of what is missing keeps the local models from it."""
+
+
 # --- drafts
 
 
@@ -166,15 +178,19 @@ def installed(
 
 # --- the smoke test
 
+FAILURES: Final = (LoadFailed, ModelFailed, ResourceBlocked, InvalidRequest)
+"""What a model's failure in the test is told by; anything else is raised."""
 
-def sentence(health: SpeechHealth, text: str | None) -> tuple[str, str | None, tuple[Problem, ...]]:
-    """Return what is to be said, its language for the ear, and what is against it."""
+
+def rehearsal(health: SpeechHealth, text: str | None, absent: tuple[Problem, ...]) -> Rehearsal:
+    """Return what is to be said, its language, and what is against it. `absent`: what is not tested, and was asked for."""
     spoken = _languages(health.voice)
     known = _languages(health.ear)
     wanted = _primary(health.policy.language)
     language = wanted if wanted in spoken else spoken[0] if spoken else wanted
     said = text or SENTENCES.get(language or "en", "")
-    return said, language or None, tuple(_against(health, said, language, known))
+    broken = (*lacks(health), *_against(health, said, language, known))
+    return Rehearsal(said, language or None, (*broken, *absent), is_possible=not broken)
 
 
 def _against(health: SpeechHealth, said: str, language: str, known: tuple[str, ...]) -> Iterator[Problem]:
@@ -203,6 +219,12 @@ def smoke(
     heard = transcript.text.strip() if transcript else ""
     passed = not missing and rate is not None and rate <= MAX_WER
     return SmokeTest(passed, said, heard, rate, tuple(steps), missing)
+
+
+def smoke_failed(plan: Rehearsal, spoken: Speech | None, error: InferenceError) -> SmokeTest:
+    """Return the result of a test in which a model failed: the ear, if something was spoken."""
+    failed = failure("ear" if spoken else "voice", error, "see `inferd speech health`")
+    return smoke(plan.said, spoken, None, (*plan.missing, failed))
 
 
 def _step(stage: str, done: Speech | Transcript) -> SmokeStep:
