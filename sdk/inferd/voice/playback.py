@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from inferd.effects import NEVER_S
 from inferd.messages.bounds import Blob
 from inferd.messages.events import AudioChunk
 from inferd.uplink import SAMPLE_BYTES
 
 FRAME_MS: Final = 40
 """Of the frames that are handed out: 25 a second, and a pause is never more than this late."""
-NEVER_S: Final = float("inf")
 
 
 class Playback:

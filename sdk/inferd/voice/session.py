@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, assert_never
 
+from inferd.effects import NEVER_S
 from inferd.errors import Cancelled, InferenceError
 from inferd.messages.events import TextDelta
 from inferd.messages.speech import Final as FinalText
@@ -35,7 +36,6 @@ from inferd.voice.orders import (
     WrittenOut,
 )
 from inferd.voice.outbox import Outbox
-from inferd.voice.playback import NEVER_S
 from inferd.voice.settings import Settings
 from inferd.voice.turns import State, Turns
 from inferd.voice.voicing import Voicing

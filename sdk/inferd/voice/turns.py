@@ -20,6 +20,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, assert_never
 
+from inferd.effects import NEVER_S
 from inferd.messages.events import AudioChunk
 from inferd.messages.speech import AudioStarted, Partial, SpeechStarted, SpeechStopped, Word
 from inferd.messages.speech import Final as FinalText
@@ -52,7 +53,7 @@ from inferd.voice.orders import (
     Written,
     WrittenOut,
 )
-from inferd.voice.playback import NEVER_S, Playback
+from inferd.voice.playback import Playback
 from inferd.voice.wording import joined, looks_finished, same
 
 if TYPE_CHECKING:
