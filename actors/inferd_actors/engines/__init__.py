@@ -1,7 +1,7 @@
 """Which engines there are, and how each is made without importing its library: `Engine.load` does that, or `prepare` before.
 
 Covers: name → room, and whether what a room needs is installed. What several rooms share:
-`desk` (orders and the loop's thread), `abilities` (what of a request is refused), `options`, `text`.
+`desk` (orders and the loop's thread), `abilities` (what of a request is refused), `options`, `text`, `cores`.
 """
 
 from __future__ import annotations

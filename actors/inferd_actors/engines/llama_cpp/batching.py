@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from inferd.messages.events import Likely, Parked, Resumed, TokenLogprob
+from inferd_actors.engines import cores
 from inferd_actors.engines.llama_cpp import library, machine, threads
 from inferd_actors.engines.llama_cpp.cache import Cache
 from inferd_actors.engines.llama_cpp.composition import Part, compose
@@ -50,7 +51,7 @@ class Batching:
         self._answers: dict[StreamId, Answer] = {}
         self.ended: list[Answer] = []
         """In the last step."""
-        self._cores = machine.cores()
+        self._cores = cores.count()
         self._threads = options.threads or self._cores
         self._reading = machine.read() if not options.threads else None
         self._was_idle = True

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from inferd_actors.engines import cores
 from inferd_actors.engines.llama_cpp.threads import Reading
 
 COUNTERS: Final = Path("/proc/stat")
@@ -22,25 +23,13 @@ IDLE, WAITING = 3, 4
 COLUMNS: Final = 8
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(own_cores())
-
-
-def own_cores() -> set[int]:
-    """Return the numbers of the cores that this process may use; a thread that was bound to one does not change them."""
-    if hasattr(os, "sched_getaffinity"):
-        return os.sched_getaffinity(os.getpid())
-    return set(range(os.cpu_count() or 1))
-
-
 def read() -> Reading | None:
     """Return the counters now; None where there are none. Takes 30 us."""
     try:
         rows = COUNTERS.read_text(encoding="ascii").splitlines()
     except OSError:
         return None
-    at_s, ticks, mine = time.monotonic(), 0, own_cores()
+    at_s, ticks, mine = time.monotonic(), 0, cores.own()
     for row in rows[1:]:
         name, *columns = row.split()
         if not name.startswith("cpu"):

@@ -10,7 +10,6 @@ sentence is being computed; the worker is told to stop in the middle of it, whic
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 import time
 from collections import deque
@@ -24,6 +23,7 @@ from inferd.messages.control import PRIORITIES
 from inferd.messages.events import CancelReason
 from inferd.messages.speech import Synthesize
 from inferd_actors.engine import Capacity, EngineEvent, OnProgress, Sink, StreamId, Submission
+from inferd_actors.engines import cores
 from inferd_actors.engines import options as settings
 from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hear, Hold, Order, Take, TakeNoMore
 from inferd_actors.engines.piper import request, turns
@@ -72,7 +72,8 @@ class Piper(Desk):
         from inferd_actors.engines.piper.worker import Worker
 
         on_progress(0.3, "weights")
-        self._voice = voice = library.Voice(library.onnx_file(Path(path)), chosen.threads or _threads())
+        threads = chosen.threads or min(MOST_THREADS, cores.count())
+        self._voice = voice = library.Voice(library.onnx_file(Path(path)), threads)
         on_progress(0.8, "warming up")
         self._gain = _gain(voice)
         self._sentences = partial(sentences.ends, voice.language)
@@ -269,11 +270,6 @@ class Piper(Desk):
         live = self._streams.pop(stream)
         if live.job is not None and live.job is self._working:
             live.job.stop()
-
-
-def _threads() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MOST_THREADS, cores)
 
 
 def _gain(voice: Voice) -> float:

@@ -9,7 +9,6 @@ sound's length, and what is not credible is dropped: the next hearing comes soon
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from faster_whisper import WhisperModel
 from numpy.typing import NDArray
 
 from inferd.errors import LoadFailed
+from inferd_actors.engines import cores
 from inferd_actors.engines.faster_whisper.hearing import RATE_HZ, Care, Heard, HeardSegment, HeardWord, Pass
 from inferd_actors.engines.faster_whisper.options import Options
 from inferd_actors.engines.faster_whisper.texts import is_aside, is_credible, max_tokens
@@ -120,7 +120,7 @@ def load(path: str, options: Options) -> Ear:
             str(folder),
             device=options.device,
             compute_type=options.compute_type,
-            cpu_threads=options.threads or _cores(),
+            cpu_threads=options.threads or cores.count(),
             local_files_only=True,
         )
     except MemoryError as refused:
@@ -131,13 +131,6 @@ def load(path: str, options: Options) -> Ear:
         raise LoadFailed(f"{folder.name} cannot be read: {broken}", details={"cause": "file_corrupt"}) from None
     ear.memory_bytes = int((folder / "model.bin").stat().st_size * RELATIVE[options.compute_type]) + BUFFERS_BYTES
     return ear
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1  # macOS cannot bind processes to cores
 
 
 def _check(folder: Path) -> None:

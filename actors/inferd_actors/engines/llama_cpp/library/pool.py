@@ -15,7 +15,7 @@ import os
 from collections.abc import Collection
 from typing import Any, Final
 
-from inferd_actors.engines.llama_cpp import machine
+from inferd_actors.engines import cores
 from inferd_actors.engines.llama_cpp.library.binding import bare, lib
 
 MASKED_CORES: Final = 512
@@ -47,7 +47,7 @@ class Pools:
 
     def __init__(self, context: Any) -> None:  # noqa: ANN401 - a pointer
         self._context = context
-        self._cores = machine.own_cores()
+        self._cores = cores.own()
         self._made: dict[bool, _Pool] = {}
         """By whether each thread has its core."""
 
