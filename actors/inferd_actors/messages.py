@@ -262,7 +262,7 @@ class LoadFailed:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """Life sign from the engine's own loop; the daemon ends a life whose signs stop while it has work."""
+    """Life sign from the engine's own loop; the daemon asks a life whose steps stand still while it has work (`AskStats`)."""
 
     inflight: Count
     steps: Count

@@ -99,8 +99,7 @@ class FasterWhisper(Desk):
         more = self._advance(now_s)
         self._give(time.monotonic())
         self._emit()
-        if not self._worker.is_stuck(now_s):
-            self._sink.alive()
+        self._sink.alive()
         return 0.0 if more else self._pause_s(time.monotonic())
 
     def _attend(self, now_s: float) -> None:
