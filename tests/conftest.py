@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 from hypothesis import settings
 
+from inferd_actors import engines
 from inferd_daemon.catalogue import curated
 from inferd_daemon.store import Store
 
@@ -21,7 +22,7 @@ FIRST_DOWNLOAD_S = 600
 """93 MB at 2 Mbit/s; later runs find the model in the shared folder."""
 
 
-DOWNLOADED = frozenset({"starter_store", "tiny_en", "spoken"})
+DOWNLOADED = frozenset({"starter_store", "tiny_en", "joe", "spoken"})
 """Fixtures that fetch something."""
 
 
@@ -57,6 +58,19 @@ def tiny_en() -> Path:
 
     try:
         return speech_models.tiny_en()
+    except OSError as missing:
+        pytest.skip(f"no packages of models here: {missing}")
+
+
+@pytest.fixture(scope="session")
+def joe() -> Path:
+    """Return the path of a voice: see `tests/fakes/speech_models.py`."""
+    if absent := engines.missing("piper"):
+        pytest.skip(f"not installed: {', '.join(absent)}")
+    import speech_models
+
+    try:
+        return speech_models.joe()
     except OSError as missing:
         pytest.skip(f"no packages of models here: {missing}")
 

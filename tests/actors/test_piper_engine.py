@@ -10,7 +10,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import speech_models
 from voice_rig import VoiceRig, pcm, sounds
 
 from inferd.errors import LoadFailed
@@ -18,7 +17,6 @@ from inferd.messages.bounds import Blob
 from inferd.messages.control import Feed
 from inferd.messages.events import TERMINALS, Error
 from inferd.messages.speech import AudioStarted, Heard
-from inferd_actors import engines
 from inferd_actors.engine import StreamId
 
 CLAUSE = "I would like to tell you a short story,"
@@ -32,16 +30,6 @@ DESCRIPTION = b"""{"num_symbols": 1, "num_speakers": 1, "audio": {"sample_rate":
     "espeak": {"voice": %b}, "phoneme_id_map": %b}"""
 WORDS = ("The", "king", "had", "three", "daughters", "in", "2024,", "and", "all", "of", "them", "laughed.")
 MS_SAMPLES = 22.05
-
-
-@pytest.fixture(scope="module")
-def joe() -> Path:
-    if absent := engines.missing("piper"):
-        pytest.skip(f"not installed: {', '.join(absent)}")
-    try:
-        return speech_models.joe()
-    except OSError as reason:
-        pytest.skip(f"no voice: {reason}")
 
 
 @pytest.fixture(scope="module")

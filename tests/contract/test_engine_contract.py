@@ -1,93 +1,39 @@
-"""What every engine promises, asked of the fake and of the real one alike."""
+"""What every engine that writes promises, asked of the fake and of the real one alike; see also `test_every_engine`."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from listening_sink import ListeningSink
+from engine_kinds import CONTEXT_TOKENS, HALTS, PROMPT, WRITERS, Halt, Kind, ask, halted_by_window, writer
+from loaded_engine import LoadedEngine
 
 from inferd.errors import LoadFailed
 from inferd.messages.bounds import Blob
-from inferd.messages.control import Feed, Priority
 from inferd.messages.events import TERMINALS, Cancelled, Error, Finished, TextDelta, Usage
-from inferd.messages.operations import Generate, ImageBlock, ListModels, Message, Operation, TextBlock
-from inferd_actors import engines
-from inferd_actors.engine import Capacity, Engine, StreamId, Submission
-from inferd_daemon.catalogue import curated
-from inferd_daemon.store import Store
+from inferd.messages.operations import Generate, ImageBlock, Message, TextBlock
+from inferd_actors.engine import Engine
 
-OptionMap = Mapping[str, str | int | float | bool]
-PROMPT = "Write down these words again: amber birch cedar dahlia elder fern ginger hazel iris juniper kale lily maple"
-CONTEXT_TOKENS = 512
+Bench = LoadedEngine[Engine]
 
 
-@dataclass
-class Bench:
-    """An engine under test, and how a test speaks with it."""
-
-    engine: Engine
-    sink: ListeningSink
-    capacity: Capacity
-    progress: list[tuple[float, str]]
-    numbers: Iterator[int] = field(default_factory=lambda: count(1))
-
-    def submit(self, operation: Operation, priority: Priority = "interactive") -> StreamId:
-        stream = StreamId(next(self.numbers))
-        self.engine.submit(Submission(stream, "me/model:1", operation, priority, "1000/test", 0.25, 0.5))
-        return stream
-
-
-def ask(prompt: str = PROMPT, **fields: Any) -> Generate:  # noqa: ANN401 - fields of the case
-    """Return a request with one answer, short enough for a test."""
-    chosen: dict[str, Any] = {"max_tokens": 24, "temperature": 0.0, **fields}
-    return Generate((Message("user", prompt),), **chosen)
-
-
-@dataclass(frozen=True)
-class Kind:
-    """An engine of this tree with the settings that make it small."""
-
-    name: str
-    options: OptionMap
-    path: str = ""
-
-    def open(self, **more: str | float | bool) -> Bench:
-        sink, progress = ListeningSink(), list[tuple[float, str]]()
-        engine = engines.factory(self.name)(sink)
-        capacity = engine.load(self.path, {**self.options, **more}, lambda done, phase: progress.append((done, phase)))
-        return Bench(engine, sink, capacity, progress)
-
-
-@pytest.fixture(scope="module", params=["echo", "llama_cpp"])
+@pytest.fixture(scope="module", params=WRITERS)
 def kind(request: pytest.FixtureRequest) -> Kind:
-    options: OptionMap = {"context_tokens": CONTEXT_TOKENS}
-    if request.param == "echo":
-        return Kind("echo", {**options, "tokens_per_s": 200.0, "load_s": 0.01})
-    if absent := engines.missing("llama_cpp"):
-        pytest.skip(f"not installed: {', '.join(absent)}")
-    store: Store = request.getfixturevalue("starter_store")
-    return Kind("llama_cpp", options, str(store.path(curated().starter)))
+    return writer(request.param, request)
 
 
 @pytest.fixture(scope="module")
 def shared(kind: Kind) -> Iterator[Bench]:
     """Yield one loaded engine for all cases that leave it as it was."""
-    bench = kind.open()
-    yield bench
-    bench.engine.close()
-    assert not bench.sink.failures
+    with kind.open() as bench:
+        yield bench
 
 
-def test_a_load_reports_progress_and_what_it_offers(shared: Bench) -> None:
+def test_a_load_tells_what_it_offers(shared: Bench) -> None:
     assert shared.capacity.slots >= 1
     assert shared.capacity.context_tokens == CONTEXT_TOKENS
-    assert shared.progress
-    assert all(0.0 <= done <= 1.0 for done, _ in shared.progress)
 
 
 def test_an_answer_is_deltas_then_usage_then_one_end(shared: Bench) -> None:
@@ -143,18 +89,6 @@ def test_a_stream_cancelled_before_its_first_step_ends_too(shared: Bench) -> Non
     shared.sink.whole(working)
 
 
-def halted_by_window(engine: Engine, stream: StreamId, *, halted: bool) -> None:
-    engine.grant(stream, may_produce=not halted)
-
-
-def halted_by_app(engine: Engine, stream: StreamId, *, halted: bool) -> None:
-    (engine.pause if halted else engine.resume)(stream)
-
-
-Halt = Callable[..., None]
-HALTS = pytest.mark.parametrize("halt", [halted_by_window, halted_by_app])
-
-
 def rounds_of(bench: Bench, number: int) -> None:
     """Return when the engine's loop has gone round so often; a halt ordered before is then obeyed after two."""
     for _ in range(number):
@@ -173,17 +107,6 @@ def test_a_halted_stream_is_silent_and_goes_on_where_it_was(shared: Bench, halt:
     assert shared.sink.events(stream) == events
     halt(shared.engine, stream, halted=False)
     assert shared.sink.text(stream) == expected
-
-
-@HALTS
-def test_a_halted_stream_can_be_cancelled(shared: Bench, halt: Halt) -> None:
-    stream = shared.submit(ask(max_tokens=400))
-    shared.sink.deltas(stream, 2)
-    halt(shared.engine, stream, halted=True)
-    shared.engine.cancel(stream, "slow_reader")
-    end = shared.sink.whole(stream)[-1]
-    assert isinstance(end, Cancelled)
-    assert end.reason == "slow_reader"
 
 
 def test_a_stop_sequence_ends_the_answer_and_is_not_shown(shared: Bench) -> None:
@@ -231,12 +154,6 @@ def test_an_image_is_refused_by_its_place(shared: Bench) -> None:
     assert dict(error.details or {})["field"] == "body.messages[0].content[1]"
 
 
-def test_another_operation_is_refused(shared: Bench) -> None:
-    (error,) = shared.sink.whole(shared.submit(ListModels()))
-    assert isinstance(error, Error)
-    assert error.code == "unsupported_mode"
-
-
 def test_a_prompt_that_does_not_fit_is_refused_with_both_numbers(shared: Bench) -> None:
     (error,) = shared.sink.whole(shared.submit(ask("one two three " * CONTEXT_TOKENS)))
     assert isinstance(error, Error)
@@ -252,25 +169,6 @@ def test_text_blocks_are_one_text(shared: Bench) -> None:
     blocks = tuple(TextBlock(piece) for piece in (PROMPT[:20], PROMPT[20:]))
     pieces = shared.submit(Generate((Message("user", blocks),), max_tokens=24, temperature=0.0))
     assert shared.sink.text(pieces) == shared.sink.text(whole)
-
-
-def test_words_about_unknown_streams_change_nothing(shared: Bench) -> None:
-    unknown = StreamId(10**9)
-    shared.engine.cancel(unknown, "app")
-    shared.engine.grant(unknown, may_produce=False)
-    shared.engine.pause(unknown)
-    shared.engine.resume(unknown)
-    shared.engine.played(unknown, 0, 10)
-    shared.engine.feed(unknown, Feed(1, 1, data=Blob(b"")))
-    shared.engine.finish(unknown)
-    shared.sink.whole(shared.submit(ask(max_tokens=2)))
-    assert shared.sink.events(unknown) == []
-
-
-def test_an_idle_loop_gives_signs_of_life(shared: Bench) -> None:
-    shared.sink.sign()
-    shared.sink.sign()
-    assert shared.engine.stats()["busy"] == 0
 
 
 def test_the_counters_grow_with_the_work(shared: Bench) -> None:

@@ -1,23 +1,24 @@
-"""What every engine promises, asked of the one that hears: see `test_engine_contract`, whose cases speak of text."""
+"""What an engine that hears promises beside what `test_every_engine` asks."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 np = pytest.importorskip("numpy")
 
+from engine_kinds import HALTS, Halt  # noqa: E402
 from hearing_rig import RATE_HZ, HearingRig, silence  # noqa: E402 - behind the question for numpy
+from listening_sink import PATIENCE_S  # noqa: E402
 
 from inferd.errors import LoadFailed  # noqa: E402
-from inferd.messages.bounds import Blob  # noqa: E402
-from inferd.messages.control import Feed  # noqa: E402
 from inferd.messages.events import TERMINALS, Cancelled  # noqa: E402
-from inferd.messages.operations import Generate, ListModels, Message, Operation  # noqa: E402
-from inferd_actors.engine import StreamId  # noqa: E402
+from inferd_actors.engines.faster_whisper import worker  # noqa: E402
+from inferd_actors.engines.faster_whisper.hearing import Heard, Pass  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +27,9 @@ def rig(tiny_en: Path) -> Iterator[HearingRig]:
         yield opened
 
 
-def test_a_load_reports_progress_and_what_it_offers(rig: HearingRig) -> None:
+def test_a_load_tells_what_it_offers(rig: HearingRig) -> None:
     assert rig.capacity.slots == 3
     assert 50_000_000 < rig.capacity.memory_bytes < 500_000_000
-    assert rig.progress
-    assert all(0.0 <= done <= 1.0 for done, _ in rig.progress)
 
 
 def test_an_end_tells_what_was_waited_for(rig: HearingRig) -> None:
@@ -38,61 +37,44 @@ def test_an_end_tells_what_was_waited_for(rig: HearingRig) -> None:
     assert (end.model, end.queue_s, end.load_s, end.duration_s) == ("me/model:1", 0.25, 0.5, 1.0)
 
 
-@pytest.mark.parametrize("operation", [ListModels(), Generate((Message("user", "Hello."),))])
-def test_another_operation_is_refused(rig: HearingRig, operation: Operation) -> None:
-    assert rig.refusal(rig.submit(operation)).code == "unsupported_mode"
+def test_a_pass_without_end_is_due_and_the_loop_goes_on(
+    tiny_en: Path, spoken: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, goes = threading.Event(), threading.Event()
+    with HearingRig(tiny_en) as rig:
+        assert rig.engine.stats()["due"] == 0
+        hear = rig.engine._worker._hear
 
+        def hanging(asked: Pass) -> Heard:
+            begun.set()
+            goes.wait()
+            return hear(asked)
 
-def test_words_about_unknown_streams_change_nothing(rig: HearingRig) -> None:
-    unknown = StreamId(10**9)
-    rig.engine.cancel(unknown, "app")
-    rig.engine.grant(unknown, may_produce=False)
-    rig.engine.pause(unknown)
-    rig.engine.resume(unknown)
-    rig.engine.played(unknown, 0, 10)
-    rig.engine.feed(unknown, Feed(1, 1, data=Blob(b"")))
-    rig.engine.finish(unknown)
-    rig.end(rig.file(silence(1).tobytes(), rate_hz=RATE_HZ))
-    assert rig.sink.events(unknown) == []
-
-
-def test_an_idle_loop_gives_signs_of_life(rig: HearingRig) -> None:
-    rig.sink.sign()
-    rig.sink.sign()
-    assert rig.engine.stats()["busy"] == 0
-
-
-def halted_by_window(rig: HearingRig, stream: StreamId, *, halted: bool) -> None:
-    rig.engine.grant(stream, may_produce=not halted)
-
-
-def halted_by_app(rig: HearingRig, stream: StreamId, *, halted: bool) -> None:
-    (rig.engine.pause if halted else rig.engine.resume)(stream)
-
-
-HALTS = pytest.mark.parametrize("halt", [halted_by_window, halted_by_app])
+        monkeypatch.setattr(rig.engine._worker, "_hear", hanging)
+        stream = rig.file(spoken.pcm(spoken.prompts(1)[0]).tobytes(), rate_hz=RATE_HZ)
+        try:
+            assert begun.wait(PATIENCE_S)
+            assert rig.engine.stats()["due"] == 0
+            monkeypatch.setattr(worker, "STUCK_S", 0.0)
+            assert rig.engine.stats()["due"] == 1
+            rig.sink.sign()
+            rig.sink.sign()
+        finally:
+            goes.set()
+        rig.end(stream)
+        assert rig.engine.stats()["due"] == 0
 
 
 @HALTS
-def test_a_halted_stream_is_silent_and_goes_on_where_it_was(rig: HearingRig, halt: Callable[..., None]) -> None:
+def test_a_halted_stream_is_silent_and_goes_on_where_it_was(rig: HearingRig, halt: Halt) -> None:
     stream = rig.stream()
-    halt(rig, stream, halted=True)
+    halt(rig.engine, stream, halted=True)
     rig.engine.finish(stream)
     rig.sink.sign()
     rig.sink.sign()
     assert rig.sink.events(stream) == []
-    halt(rig, stream, halted=False)
+    halt(rig.engine, stream, halted=False)
     rig.end(stream)
-
-
-@HALTS
-def test_a_halted_stream_can_be_cancelled(rig: HearingRig, halt: Callable[..., None]) -> None:
-    stream = rig.stream()
-    halt(rig, stream, halted=True)
-    rig.engine.cancel(stream, "slow_reader")
-    end = rig.sink.whole(stream)[-1]
-    assert isinstance(end, Cancelled)
-    assert end.reason == "slow_reader"
 
 
 def test_closing_ends_what_lives_and_then_nothing_is_said(tiny_en: Path) -> None:

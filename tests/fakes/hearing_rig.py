@@ -5,50 +5,30 @@ Covers: `HearingRig`. Does not cover recordings (`recordings`) and models (`spee
 
 from __future__ import annotations
 
-from itertools import count
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from listening_sink import ListeningSink
+from loaded_engine import LoadedEngine
 from numpy.typing import NDArray
 
 from inferd.messages.bounds import Blob
 from inferd.messages.control import Feed, Priority
 from inferd.messages.events import Error
-from inferd.messages.operations import Operation
 from inferd.messages.speech import Final, Transcribe, Transcribed, TranscribeStream, TranscriptSegment
-from inferd_actors.engine import StreamId, Submission
+from inferd_actors.engine import StreamId
 from inferd_actors.engines.faster_whisper.engine import FasterWhisper
 
 E = TypeVar("E")
 RATE_HZ = 16_000
 
 
-class HearingRig:
-    """A loaded engine."""
+class HearingRig(LoadedEngine[FasterWhisper]):
+    """A loaded ear."""
 
     def __init__(self, path: Path, **options: str | float | bool) -> None:
-        self.sink = ListeningSink()
-        self.engine = FasterWhisper(self.sink)
-        self.progress: list[tuple[float, str]] = []
-        chosen = {"threads": 1, **options}
-        self.capacity = self.engine.load(str(path), chosen, lambda done, phase: self.progress.append((done, phase)))
-        self._numbers = count(1)
+        super().__init__(FasterWhisper, str(path), {"threads": 1, **options})
         self._fed: dict[StreamId, tuple[int, int]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.engine.close()
-        assert not self.sink.failures
-
-    def submit(self, operation: Operation, priority: Priority = "interactive") -> StreamId:
-        """Ask for something."""
-        stream = StreamId(next(self._numbers))
-        self.engine.submit(Submission(stream, "me/model:1", operation, priority, "salt", 0.25, 0.5))
-        return stream
 
     def file(self, audio: bytes | None, priority: Priority = "interactive", **fields: Any) -> StreamId:  # noqa: ANN401
         """Ask for the words of a whole sound."""

@@ -6,46 +6,28 @@ Covers: `VoiceRig` around the real voice joe. See also: `speech_models`, which f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from listening_sink import ListeningSink
+from loaded_engine import LoadedEngine
 
 from inferd.messages.control import Feed, Priority
 from inferd.messages.events import AudioChunk, Cancelled, Terminal
-from inferd.messages.operations import Operation
 from inferd.messages.speech import Spoken, Synthesize, SynthesizeStream, Word
-from inferd_actors import engines
-from inferd_actors.engine import EngineEvent, StreamId, Submission
+from inferd_actors.engine import EngineEvent, StreamId
+from inferd_actors.engines.piper.engine import Piper
 
 SAMPLE_BYTES = 2
 STILL = {"threads": 1, "noise_scale": 0.0, "noise_w_scale": 0.0}
 """The same text always sounds the same."""
 
 
-class VoiceRig:
+class VoiceRig(LoadedEngine[Piper]):
     """A loaded voice."""
 
     def __init__(self, path: Path, **options: str | float | bool) -> None:
-        self.sink = ListeningSink()
-        self.engine = engines.factory("piper")(self.sink)
-        self.progress: list[tuple[float, str]] = []
-        self._numbers = count(1)
+        super().__init__(Piper, str(path), {**STILL, **options})
         self._fed: dict[StreamId, int] = {}
-        self.capacity = self.engine.load(str(path), {**STILL, **options}, lambda *told: self.progress.append(told))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.engine.close()
-        assert not self.sink.failures
-
-    def submit(self, operation: Operation, priority: Priority = "interactive") -> StreamId:
-        stream = StreamId(next(self._numbers))
-        self.engine.submit(Submission(stream, "me/voice:1", operation, priority, "1000/test", 0.25, 0.5))
-        return stream
 
     def say(self, text: str, priority: Priority = "interactive", **fields: Any) -> StreamId:  # noqa: ANN401 - fields of the case
         """Have a whole text spoken."""
