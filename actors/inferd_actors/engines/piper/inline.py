@@ -172,7 +172,6 @@ INLINE: Final[Mapping[str, Rule]] = MappingProxyType({
 """What a character may begin."""
 
 PICTURES_FROM: Final = 0x2190
-LETTERLIKE: Final = range(0x2100, 0x2150)
 JOINERS: Final = frozenset("\u200d\ufe0e\ufe0f\u20e3")
 TAGS: Final = range(0xE0000, 0xE0080)
 
