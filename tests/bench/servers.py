@@ -7,7 +7,6 @@ Covers: their settings, starting them, waiting until they answer. Does not cover
 from __future__ import annotations
 
 import http.client
-import os
 import socket
 import sys
 import tempfile
@@ -26,9 +25,11 @@ from ours import Room, model_file
 from suite import ROOT
 from traffic import Ask
 
+from inferd_actors.engines import cores
+
 START_S: Final = 60.0
 LOOK_S: Final = 0.05
-CORES: Final = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+CORES: Final = cores.count()
 LOG_TAIL_CHARS: Final = 2_000
 
 

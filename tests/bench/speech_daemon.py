@@ -7,8 +7,6 @@ files and as many threads. See also: `speech_direct`, the libraries called witho
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -24,13 +22,14 @@ from recordings import RATE_HZ
 from service import STARTER, load, models_dir
 
 from inferd import Client
+from inferd_actors.engines import cores
 from inferd_daemon.catalogue import curated
 from inferd_daemon.store import Store
 
 EAR: Final = "openai/whisper-tiny.en:int8"
 FINE_EAR: Final = "openai/whisper-base:int8"
 VOICE: Final = "piper/en_us-joe-medium:f32"
-THREADS: Final = min(4, len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)
+THREADS: Final = min(4, cores.count())
 """Of each model: what inferd takes by itself on a machine of up to four cores."""
 FRAME: Final = 320
 """Samples that a microphone hands over: 20 ms."""
