@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import psutil
 from daemon_process import DaemonProcess, running
 from measure import Goal, Row, single_row
 from ours import model_file
-from service import actor_pid, load, pss_bytes
+from service import actor_pid, load, tree_bytes
 from tiny_models import MODELS as TINY
 
 from inferd import Client
@@ -99,20 +98,15 @@ def _life(client: Client, model: str) -> Life:
     foreseen = client.models.preflight(model)
     load(client, model)
     pid = actor_pid(client, model)
-    looks = [_tree_bytes(pid)]
+    looks = [tree_bytes(pid)]
     for _ in range(ROUNDS):
         with ThreadPoolExecutor(STREAMS) as streams:
             list(streams.map(lambda number: _ask(client, model, number), range(STREAMS)))
-        looks.append(_tree_bytes(pid))
+        looks.append(tree_bytes(pid))
     time.sleep(MEASURED_S)
-    looks.append(_tree_bytes(pid))
+    looks.append(tree_bytes(pid))
     client.models.unload(model)
     return Life(foreseen.basis, foreseen.estimate_bytes, max(looks))
-
-
-def _tree_bytes(pid: int) -> int:
-    tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    return sum(pss_bytes(process.pid) for process in tree)
 
 
 def _ask(client: Client, model: str, number: int) -> None:

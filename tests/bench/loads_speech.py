@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from threading import Event
 from typing import Final
 
-import psutil
 from daemon_process import DaemonProcess, running
 from measure import Goal, Row, single_row
-from service import actor_pid, models_dir, pss_bytes
+from service import actor_pid, models_dir, tree_bytes
 
 from inferd import Client
 from inferd_daemon.catalogue import Schema, curated
@@ -102,8 +101,7 @@ def _most_bytes(pid: int, work: Callable[[], object]) -> int:
 
     def look() -> None:
         while not over.wait(LOOK_S):
-            family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-            most[0] = max(most[0], sum(pss_bytes(one.pid) for one in family))
+            most[0] = max(most[0], tree_bytes(pid))
 
     looking = threading.Thread(target=look)
     looking.start()

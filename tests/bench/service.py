@@ -78,3 +78,9 @@ def pss_bytes(pid: int) -> int:
     """Return a process's memory, pages shared with others counted by their share; RSS where the system has no PSS."""
     memory = psutil.Process(pid).memory_full_info()
     return int(getattr(memory, "pss", memory.rss))
+
+
+def tree_bytes(pid: int) -> int:
+    """Return the memory of a process and of those below it. Raises psutil.Error when one of them has just ended."""
+    root = psutil.Process(pid)
+    return sum(pss_bytes(one.pid) for one in (root, *root.children(recursive=True)))

@@ -35,7 +35,7 @@ from daemon_process import DaemonProcess, running  # noqa: E402
 from measure import Goal, Row, percentile, single_row  # noqa: E402
 from ours import model_file  # noqa: E402
 from raw_app import RawApp, words  # noqa: E402
-from service import pss_bytes  # noqa: E402
+from service import tree_bytes  # noqa: E402
 from soak_text import Weight, grown  # noqa: E402
 from tiny_models import MODELS as TINY  # noqa: E402
 
@@ -189,15 +189,14 @@ async def _look(socket: Path, tally: Tally) -> None:
     async with AsyncClient("soak-watch", socket=socket) as client:
         while True:
             pids = [row.pid for row in await client.models.list() if row.pid and row.id in MODELS]
-            tally.used_bytes.append(await asyncio.to_thread(lambda known: sum(map(_tree_bytes, known)), pids))
+            tally.used_bytes.append(await asyncio.to_thread(lambda known: sum(map(_used_bytes, known)), pids))
             await asyncio.sleep(LOOK_S)
 
 
-def _tree_bytes(pid: int) -> int:
+def _used_bytes(pid: int) -> int:
     """Return what a process and those below it use; one that is gone uses nothing."""
     try:
-        tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-        return sum(pss_bytes(process.pid) for process in tree)
+        return tree_bytes(pid)
     except psutil.Error:
         return 0
 

@@ -14,7 +14,7 @@ from measure import Goal, Row, ratio_row
 from ours import Room, app, service
 from questions import Question, story
 from servers import llama
-from service import STARTER, actor_pid, pss_bytes
+from service import STARTER, actor_pid, pss_bytes, tree_bytes
 from traffic import Ask, running
 
 STREAMS: Final = 8
@@ -50,6 +50,5 @@ async def _looks(ask: Ask, pid: int, count: int) -> list[float]:
         looks = []
         for _ in range(count):
             await asyncio.sleep(LOOK_S)
-            tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-            looks.append(sum(pss_bytes(process.pid) for process in tree) / 2**20)
+            looks.append(tree_bytes(pid) / 2**20)
         return looks
