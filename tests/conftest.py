@@ -22,7 +22,7 @@ FIRST_DOWNLOAD_S = 600
 """93 MB at 2 Mbit/s; later runs find the model in the shared folder."""
 
 
-DOWNLOADED = frozenset({"starter_store", "tiny_en", "joe", "spoken"})
+DOWNLOADED = frozenset({"starter_store", "tiny_en", "spoken"})
 """Fixtures that fetch something."""
 
 

@@ -352,5 +352,3 @@ FOR_MODELS: frozenset[type[Operation]] = frozenset(
 """Operations that a loaded model serves."""
 FOR_VOCABULARIES: frozenset[type[Operation]] = frozenset({Tokenize, Detokenize, EstimateTokens})
 """Operations about a stored model's file, served without loading the model. The daemon answers all others itself."""
-FED: frozenset[type[Operation]] = frozenset({Transcribe, TranscribeStream, SynthesizeStream, Loopback})
-"""Operations with an uplink; `Transcribe` only without `audio`."""
