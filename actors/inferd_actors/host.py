@@ -87,11 +87,13 @@ class Line:
         self._holder = 0
         """Thread that holds the line; only that thread itself may conclude anything from it."""
         self._dealer: zmq.Socket[bytes] | None = None
-        """None before and after `run`."""
+        """None while there is none: before and after `run`, and between two connections."""
         self._wakes_s: float | None = None
         """When the line's thread will wake by itself."""
         self._closing = False
         self._connected = False
+        self._is_lost = False
+        """The connection is over, and so is its socket."""
 
     def send(self, frames: Sequence[bytes]) -> None:
         """Queue one message; what waits when a connection opens is dropped: the welcome asks for the state anew.
@@ -139,6 +141,16 @@ class Line:
     def run(self) -> None:
         """Carry messages until `close`. Blocks."""
         context = zmq.Context()
+        try:
+            while not self._closing:
+                self._live(context)
+        finally:
+            context.term()
+            self._bell.close()
+            self._ear.close()
+
+    def _live(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        """Carry messages over one connection, until it is lost."""
         dealer = self._open(context)
         monitor = dealer.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         dealer.connect(self._address)
@@ -149,14 +161,14 @@ class Line:
                 self._dealer = None
                 dealer.disable_monitor()
                 monitor.close(linger=0)  # an open socket would keep `term` waiting for ever
-                dealer.close(linger=500)  # the goodbye may still be on its way
-            context.term()
-            self._bell.close()
-            self._ear.close()
+                # The goodbye may still be on its way; what was meant for a daemon that is gone must not reach the next one.
+                dealer.close(linger=0 if self._is_lost else 500)
 
     def _open(self, context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
         dealer = context.socket(zmq.DEALER)
-        dealer.setsockopt(zmq.IMMEDIATE, 1)
+        # With 1, libzmq drops what has arrived and is not read yet when the daemon closes: its last orders, to kill say. What 1
+        # is for, that nothing meant for one daemon reaches the next, is done by a socket for each connection.
+        dealer.setsockopt(zmq.IMMEDIATE, 0)
         dealer.setsockopt(zmq.LINGER, 0)
         dealer.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
         dealer.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_IVL_MS)
@@ -171,8 +183,8 @@ class Line:
         for descriptor in (ear, signs, int(dealer.getsockopt(zmq.FD))):
             sleep.register(descriptor, select.POLLIN)
         ready: set[int] = {signs}
-        self._dealer = dealer
-        while not self._closing:
+        self._dealer, self._is_lost = dealer, False
+        while not self._closing and not self._is_lost:
             with self._hold:
                 self._holder = threading.get_ident()
                 if ear in ready:
@@ -195,6 +207,8 @@ class Line:
 
     def _patience_ms(self, next_s: float | None) -> int | None:
         """Return how long the line's thread may sleep; None: until something comes."""
+        if self._is_lost:
+            return 0
         if self._outbox and self._connected:
             return int(RETRY_SEND_S * 1000)
         return None if next_s is None else max(0, int((next_s - time.monotonic()) * 1000) + 1)
@@ -213,8 +227,11 @@ class Line:
                 with contextlib.suppress(zmq.Again):  # it is gone already, and the next event says so
                     multipart.send(dealer, self._greeting())
             elif self._connected:
-                self._connected = False
+                while multipart.is_readable(dealer):
+                    self._read(dealer)
+                self._connected, self._is_lost = False, True
                 self._on_lost()
+                return
 
     def _read(self, dealer: zmq.Socket[bytes]) -> None:
         for _ in range(BATCH_MESSAGES):

@@ -196,20 +196,31 @@ def _tagged(place: Place) -> Iterator[psutil.Process]:
 @contextmanager
 def keeping(*, service: bool = False, environment: Mapping[str, str] | None = None) -> Iterator[KeeperProcess]:
     """Offer a keeper, not started yet, in a short directory; in the end it is stopped and nothing may be left."""
-    with tempfile.TemporaryDirectory(prefix="ifk-") as runtime:
-        keeper = KeeperProcess(Place(Path(runtime)), environment or {}, service)
-        try:
-            yield keeper
-        finally:
-            keeper.let_go()
-            if keeper.process is not None and keeper.process.poll() is None:
-                if service:
-                    keeper.process.terminate()
-                keeper.ended()
-            left = keeper.tagged()
-            for process in left:
-                process.kill()
-        assert not left, f"left behind: {left}\n{keeper.log}"
+    with (
+        tempfile.TemporaryDirectory(prefix="ifk-") as runtime,
+        keeping_in(Path(runtime), service=service, environment=environment) as keeper,
+    ):
+        yield keeper
+
+
+@contextmanager
+def keeping_in(
+    runtime: Path, *, service: bool = False, environment: Mapping[str, str] | None = None
+) -> Iterator[KeeperProcess]:
+    """Offer a keeper, not started yet, in a directory that is there; in the end it is stopped and nothing may be left."""
+    keeper = KeeperProcess(Place(runtime), environment or {}, service)
+    try:
+        yield keeper
+    finally:
+        keeper.let_go()
+        if keeper.process is not None and keeper.process.poll() is None:
+            if service:
+                keeper.process.terminate()
+            keeper.ended()
+        left = keeper.tagged()
+        for process in left:
+            process.kill()
+    assert not left, f"left behind: {left}\n{keeper.log}"
 
 
 @contextmanager

@@ -341,6 +341,8 @@ def test_two_hundred_sessions_that_are_interrupted_and_left_at_random_leave_noth
     seed = 7
     lines = [utterance(1, "Hello."), utterance(2, "Wait a bit."), utterance(3, ""), utterance(4, "Yes.")]
     turns: list[Turn] = []
+    heard: set[random.Random] = set()
+    """Whose sound was taken; a session that is left before may never have asked for anything."""
 
     async def talk(client: inferd.AsyncClient, chance: random.Random) -> None:
         epoch = 0
@@ -361,6 +363,7 @@ def test_two_hundred_sessions_that_are_interrupted_and_left_at_random_leave_noth
             listening = asyncio.create_task(listen())
             for line in range(chance.randint(0, len(lines))):
                 await session.send(sound(line))
+                heard.add(chance)
                 await asyncio.sleep(chance.choice((0.0, 0.01, 0.3, 0.9)))
                 if chance.random() < 0.1:
                     session.interrupt()
@@ -378,6 +381,6 @@ def test_two_hundred_sessions_that_are_interrupted_and_left_at_random_leave_noth
                 group.create_task(talk(client, random.Random(seed * 1_000 + at)))  # noqa: S311 - a schedule
 
     daemon = run(tmp_path, test, lines, ("One ", "two ", "three ", "four."), endless=0.3)
-    assert daemon.account.ended["transcribe_stream"] == 200
+    assert 150 <= len(heard) <= daemon.account.ended["transcribe_stream"] <= 200
     assert daemon.account.ended["generate"] >= 100
     assert {turn.interrupted for turn in turns} == {True, False}

@@ -17,12 +17,11 @@ import psutil
 import pytest
 from daemon_process import DaemonProcess
 from file_server import FileServer, serving
-from keeper_process import KeeperProcess
+from keeper_process import keeping_in
 from waiting import until
 
 import inferd
 from inferd import Client
-from inferd_daemon.keeper_files import Place
 
 STORED, SLOW, RESIDENT, NEXT = "test/stored:q4", "test/slow:echo", "test/resident:echo", "test/next:echo"
 WEIGHTS = random.Random(5).randbytes(300_001)  # noqa: S311 - bytes of which no two places are alike
@@ -61,9 +60,7 @@ def daemon(request: pytest.FixtureRequest) -> Iterator[DaemonProcess]:
         server.shelf.content = WEIGHTS
         (root / "run").mkdir(mode=0o700)
         if request.param == "external":
-            keeper = KeeperProcess(Place(root / "run"), service=True)
-            keeper.start()
-            ending.callback(stop, keeper)
+            ending.enter_context(keeping_in(root / "run", service=True)).start()
         environment = {"INFERD_MODELS_DIR": str(root / "models"), "no_proxy": "*"}
         made = DaemonProcess(root, CONFIG.format(keeper=request.param, url=server.url), environment)
         ending.callback(made.stop)
@@ -71,13 +68,6 @@ def daemon(request: pytest.FixtureRequest) -> Iterator[DaemonProcess]:
         with made.client() as client:
             list(client.models.pull(STORED))
         yield made
-
-
-def stop(keeper: KeeperProcess) -> None:
-    assert keeper.process is not None
-    keeper.process.terminate()
-    keeper.ended()
-    assert not keeper.tagged()
 
 
 def kill(daemon: DaemonProcess) -> None:

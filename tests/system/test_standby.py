@@ -6,17 +6,17 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
 from daemon_process import DaemonProcess, running
-from keeper_process import KeeperProcess
+from keeper_process import keeping_in
 from waiting import until
 
 from inferd import Client
 from inferd_actors import engines
-from inferd_daemon.keeper_files import Place
 
 pytestmark = [
     pytest.mark.skipif(bool(engines.missing("llama_cpp")), reason="llama-cpp-python or jinja2 is not installed"),
@@ -117,11 +117,13 @@ def test_when_memory_is_short_there_is_none(tiny_models: Mapping[str, Path]) -> 
 def test_a_daemon_that_follows_one_that_was_killed_ends_its_standby_and_has_its_own(
     tiny_models: Mapping[str, Path],
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="ifd-") as root:
-        daemon = DaemonProcess(Path(root), f'keeper = "external"\n{rows(tiny_models["chat"])}')
-        (daemon.root / "run").mkdir(mode=0o700)
-        keeper = KeeperProcess(Place(daemon.root / "run"), service=True)
+    with ExitStack() as ending:
+        root = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="ifd-")))
+        (root / "run").mkdir(mode=0o700)
+        keeper = ending.enter_context(keeping_in(root / "run", service=True))
         keeper.start()
+        daemon = DaemonProcess(root, f'keeper = "external"\n{rows(tiny_models["chat"])}')
+        ending.callback(daemon.stop)
         daemon.start()
         earlier = stands_by(daemon)
         os.kill(daemon.pid, signal.SIGKILL)
@@ -134,5 +136,4 @@ def test_a_daemon_that_follows_one_that_was_killed_ends_its_standby_and_has_its_
         assert daemon.stop() == 0
         until(lambda: not is_there(later), "the standby ends with its daemon", COMES_S)
         assert keeper.process is not None
-        keeper.process.terminate()
-        assert keeper.ended() == 0
+        assert keeper.process.poll() is None, "it serves the next daemon"
