@@ -76,7 +76,10 @@ class Sink(Protocol):
         """
 
     def grant(self, stream: StreamId, limit_seq: int, limit_bytes: int) -> None:
-        """Allow the app to feed up to these absolute numbers; the first call opens the uplink."""
+        """Allow the app to feed up to these absolute numbers; the first call opens the uplink.
+
+        Of sound that is heard live the app owes the next piece from then on: after 10 s without it the stream is cancelled.
+        """
 
     def alive(self) -> None:
         """Tell that the engine's loop goes round; call it at every step, and about every second when idle."""

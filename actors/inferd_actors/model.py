@@ -31,7 +31,7 @@ from inferd_actors.host import ActorSpec, Line, prepare_process
 from inferd_actors.loading import Loading
 from inferd_actors.refusals import as_event
 from inferd_actors.service import PROTOCOL
-from inferd_actors.streams import Command, Grant, Pass, Send, Stop, Streams
+from inferd_actors.streams import HEARD_LIVE, Command, Grant, Pass, Send, Stop, Streams
 from inferd_actors.words import EngineWords
 
 ALIVE_S: Final = 1.0
@@ -183,7 +183,7 @@ class Model:
 
     def _submit(self, submit: messages.Submit, behind: Sequence[wire.Frame], now_s: float) -> None:
         header = wire.decode(behind, {"request": control.Request})
-        key = self._streams.open(submit, header.id, now_s)
+        key = self._streams.open(submit, header.id, now_s, heard_live=header.op in HEARD_LIVE)
         try:
             submission = self._submission(key, submit, header)
             if self._engine is None or self._leaving:

@@ -34,7 +34,8 @@ _CANCELLED: Final[Mapping[events.CancelReason, str]] = {
     "disconnected": "the line broke and the daemon ended the request",
     "shutdown": "the daemon is shutting down: ask its successor",
     "unloaded": "the model was unloaded: ask again to have it loaded",
-    "starved_feed": "nothing was fed for too long: finish() a stream that has all it will get",
+    "starved_feed": "no sound came for 10 s while the model was listening, and the stream lost its slot: send sound also while "
+    "nobody speaks, zeros do, and finish() a stream that has all it will get",
 }
 _ASK_AGAIN: Final = frozenset({"shutdown", "unloaded"})
 """Reasons that have nothing to do with the request: the same one can succeed later."""

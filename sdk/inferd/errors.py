@@ -134,7 +134,7 @@ class DeadlineExceeded(InferenceError):
 
 
 class Cancelled(InferenceError):
-    """The stream was ended early, by whom `details["reason"]` tells: app, slow_reader, shutdown, unloaded."""
+    """The stream was ended early, as `details["reason"]` tells: app, slow_reader, starved_feed, shutdown, unloaded."""
 
     code = "cancelled"
 

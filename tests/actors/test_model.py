@@ -17,6 +17,7 @@ from inferd_actors import engines, messages
 from inferd_actors.engine import Capacity, EngineFactory, OnProgress, Sink, StreamId
 from inferd_actors.host import ActorSpec
 from inferd_actors.model import Model
+from inferd_actors.streams.table import STARVED_FEED_S
 from inferd_actors.words import AHEAD_EVENTS, EngineWords
 
 PATIENCE_S = 60.0
@@ -295,6 +296,16 @@ def test_feeding_past_the_window_ends_the_request(ready: Line) -> None:
     ready.forward(control.Feed(101, 2, data=Blob(b"\1\0")))
     end = ready.whole()[-1]
     assert (end.code, end.details["field"]) == ("invalid_request", "seq")
+
+
+def test_sound_that_stops_coming_ends_the_request_by_the_operation_that_it_asked_for(ready: Line) -> None:
+    ready.submit(Loopback(16_000))
+    ready.submit(words("one " * 100_000), 2)
+    ready.until(lambda: events.Granted in map(type, ready.heard()))
+    ready.model.tick(time.monotonic() + STARVED_FEED_S + 1)
+    assert ready.whole()[-1] == events.Cancelled("starved_feed")
+    ready.forward(control.Cancel(102), 2)
+    assert ready.whole(2)[-1].reason == "app"
 
 
 def test_words_about_streams_that_are_gone_change_nothing(ready: Line) -> None:

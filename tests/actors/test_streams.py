@@ -21,7 +21,7 @@ from inferd_actors.engine import EngineEvent, StreamId
 from inferd_actors.streams import Command, Grant, Pass, Send, Stop, Streams
 from inferd_actors.streams.backlog import MERGED_BYTES
 from inferd_actors.streams.sending import MESSAGE_BLOBS
-from inferd_actors.streams.table import ENDED_BYTES, LOST_LINE_S, SLOW_READER_S
+from inferd_actors.streams.table import ENDED_BYTES, LOOK_S, LOST_LINE_S, SLOW_READER_S, STARVED_FEED_S
 
 USAGE = events.Usage(3, 5)
 DONE = events.Finished("me/model:1", usage=USAGE)
@@ -85,8 +85,11 @@ class Rig:
     streams: Streams = field(default_factory=Streams)
     keys: dict[int, StreamId] = field(default_factory=dict)
 
-    def open(self, number: int = 7, *, session: int = 1, window: tuple[int, int] = WIDE) -> StreamId:
-        self.keys[number] = self.streams.open(order(number, session=session, window=window), number + 100, 0.0)
+    def open(
+        self, number: int = 7, *, session: int = 1, window: tuple[int, int] = WIDE, heard_live: bool = False
+    ) -> StreamId:
+        submit = order(number, session=session, window=window)
+        self.keys[number] = self.streams.open(submit, number + 100, 0.0, heard_live=heard_live)
         return self.keys[number]
 
     def step(self, *batch: EngineEvent, number: int = 7, now_s: float = 0.0) -> list[Command]:
@@ -329,6 +332,138 @@ def test_a_piece_before_any_window_or_behind_the_finish_ends_the_stream(rig: Rig
     rig.streams.granted(late, 2, 100, 0.0)
     rig.streams.finish(2)
     assert rig.streams.feed(2, piece(1), 0.0) == [Stop(late, "app")]
+
+
+# --- a microphone that stops
+
+
+@pytest.fixture
+def ear(rig: Rig) -> Rig:
+    """Return a stream that hears live; the engine takes 100 pieces from the first second on."""
+    rig.open(heard_live=True)
+    rig.streams.granted(rig.keys[7], 100, 1_000, 1.0)
+    return rig
+
+
+def test_a_microphone_that_stops_loses_its_stream_and_no_other_is_touched(ear: Rig) -> None:
+    other = ear.open(8, heard_live=True)
+    ear.streams.granted(other, 100, 1_000, 1.0)
+    ear.streams.feed(7, piece(1), 3.0)
+    ear.streams.feed(8, piece(1), 9.0)
+    assert ear.streams.next_s is not None
+    assert ear.streams.timers(3.0 + STARVED_FEED_S - 1) == []
+    assert ear.streams.timers(3.0 + STARVED_FEED_S) == [Stop(ear.keys[7], "starved_feed")]
+    end = events.Cancelled("starved_feed", USAGE)
+    assert said(ear.step(end)) == [(1, end)]
+    assert ear.streams.feed(8, piece(2), 18.0) == [Pass(other, piece(2))]
+    assert ear.streams.timers(18.0 + STARVED_FEED_S - 1) == []
+
+
+def test_a_microphone_that_never_starts_loses_its_stream_too(ear: Rig) -> None:
+    assert ear.streams.timers(1.0 + STARVED_FEED_S) == [Stop(ear.keys[7], "starved_feed")]
+
+
+def test_a_stopped_stream_is_not_stopped_again_at_each_look(ear: Rig) -> None:
+    assert ear.streams.timers(20.0) != []
+    assert ear.streams.timers(21.0) == []
+
+
+def test_text_and_files_may_take_their_time(rig: Rig) -> None:
+    rig.streams.granted(rig.open(), 100, 1_000, 0.0)
+    rig.streams.feed(7, piece(1), 0.0)
+    assert rig.streams.next_s is None
+    assert rig.streams.timers(1_000.0) == []
+
+
+@pytest.mark.parametrize("window", [(1, 1_000), (100, 2), (100, 3)], ids=["pieces", "bytes", "half a sample"])
+def test_who_waits_for_our_window_is_not_late(rig: Rig, window: tuple[int, int]) -> None:
+    key = rig.open(heard_live=True)
+    assert rig.streams.timers(100.0) == []
+    rig.streams.granted(key, *window, 100.0)
+    rig.streams.feed(7, piece(1), 100.0)
+    assert rig.streams.timers(200.0) == []
+    rig.streams.granted(key, 200, 2_000, 200.0)
+    assert rig.streams.timers(200.0 + STARVED_FEED_S - 1) == []
+    assert rig.streams.timers(200.0 + STARVED_FEED_S) == [Stop(key, "starved_feed")]
+
+
+def test_a_wider_window_is_no_sound(ear: Rig) -> None:
+    ear.streams.granted(ear.keys[7], 200, 2_000, 10.0)
+    assert ear.streams.timers(1.0 + STARVED_FEED_S) == [Stop(ear.keys[7], "starved_feed")]
+
+
+def test_nothing_is_awaited_behind_the_finish(ear: Rig) -> None:
+    ear.streams.finish(7)
+    ear.streams.granted(ear.keys[7], 200, 2_000, 2.0)
+    assert ear.streams.timers(100.0) == []
+    assert ear.streams.next_s is None
+
+
+def test_a_parked_stream_holds_no_slot_and_may_be_silent(ear: Rig) -> None:
+    ear.step(events.Parked(), now_s=2.0)
+    assert ear.streams.timers(100.0) == []
+    ear.step(events.Resumed(), now_s=100.0)
+    assert ear.streams.timers(100.0 + STARVED_FEED_S - 1) == []
+    assert ear.streams.timers(100.0 + STARVED_FEED_S) == [Stop(ear.keys[7], "starved_feed")]
+
+
+def test_a_paused_app_may_be_silent(ear: Rig) -> None:
+    ear.streams.hold(7, 2.0, held=True)
+    assert ear.streams.timers(100.0) == []
+    ear.streams.hold(7, 100.0, held=False)
+    assert ear.streams.timers(100.0 + STARVED_FEED_S - 1) == []
+    assert ear.streams.timers(100.0 + STARVED_FEED_S) == [Stop(ear.keys[7], "starved_feed")]
+
+
+def test_what_the_engine_has_ended_needs_no_sound(rig: Rig) -> None:
+    key = rig.open(window=(0, 0), heard_live=True)
+    rig.streams.granted(key, 100, 1_000, 0.0)
+    rig.step(sound(1), DONE, now_s=5.0)
+    assert rig.streams.timers(STARVED_FEED_S) == []
+    assert said(rig.streams.timers(5.0 + SLOW_READER_S)) == [(1, events.Cancelled("slow_reader"))]
+
+
+ACTS = st.sampled_from(["feed", "grant", "park", "resume", "pause", "go on", "finish", "nothing"])
+
+
+@given(acts=st.lists(st.tuples(ACTS, st.floats(0, 12)), max_size=30), heard_live=st.booleans())
+def test_a_stream_is_starved_if_and_only_if_it_could_take_sound_for_ten_seconds_and_got_none(
+    acts: list[tuple[str, float]], *, heard_live: bool
+) -> None:
+    rig = Rig()
+    key = rig.open(heard_live=heard_live)
+    now_s = silent_since_s = 0.0
+    fed = limit = 0
+    parked = paused = finished = False
+    for act, wait_s in acts:
+        match act:
+            case "feed" if fed < limit and not finished:
+                fed += 1
+                silent_since_s = now_s
+                assert rig.streams.feed(7, piece(fed), now_s) == [Pass(key, piece(fed))]
+            case "grant":
+                limit = fed + 2
+                rig.streams.granted(key, limit, 1_000, now_s)
+            case "park" | "resume":
+                parked = act == "park"
+                rig.step(events.Parked() if parked else events.Resumed(), now_s=now_s)
+                silent_since_s = now_s
+            case "pause" | "go on":
+                paused = act == "pause"
+                rig.streams.hold(7, now_s, held=paused)
+                silent_since_s = now_s
+            case "finish":
+                finished = True
+                rig.streams.finish(7)
+        could_take = heard_live and fed < limit and not (parked or paused or finished)
+        if not could_take:
+            silent_since_s = now_s + wait_s
+        now_s += wait_s
+        is_starved = now_s - silent_since_s >= STARVED_FEED_S
+        stops = [Stop(key, "starved_feed")] if is_starved else []
+        assert rig.streams.timers(now_s + (LOOK_S if is_starved else 0.0)) == stops
+        if is_starved:
+            return
 
 
 # --- another daemon

@@ -113,7 +113,7 @@ class VoiceDaemon(ScriptedDaemon):
             case control.Cancel():
                 self._conclude(live, events.Cancelled("app"))
             case control.Feed(data=data) if data:
-                self._say(live, *self._lines[data[0]])
+                self._play(live, self._lines[data[0]])
             case control.Feed(text=text):
                 live.text += text or ""
                 self._voice(live)
@@ -124,6 +124,13 @@ class VoiceDaemon(ScriptedDaemon):
                     live,
                     speech.Transcribed("hear") if live.request.op == "transcribe_stream" else speech.Spoken("voice"),
                 )
+
+    def _play(self, live: Live, line: Sequence[Event]) -> None:
+        """Say what is heard; a line may end with the end of its request."""
+        if line and isinstance(line[-1], events.TERMINALS):
+            self._conclude(live, line[-1])
+        elif line:
+            self._say(live, *line)
 
     def _voice(self, live: Live) -> None:
         epoch = epoch_of(live)

@@ -299,13 +299,23 @@ def test_what_ends_the_listening_ends_the_session(tmp_path: Path) -> None:
             with pytest.raises(inferd.ModelFailed):
                 await session.send(sound(0))
 
-    with VoiceDaemon(tmp_path / "s", [(events.Error("model_failed", "it died"),)]) as daemon:
+    run(tmp_path, test, [(events.Error("model_failed", "it died"),)])
 
-        async def main() -> None:
-            async with inferd.AsyncClient("test", socket=tmp_path / "s") as client:
-                await test(daemon, client)
 
-        asyncio.run(main())
+def test_a_microphone_that_has_stopped_ends_the_session_and_the_answer_that_sounds(tmp_path: Path) -> None:
+    async def test(_daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
+        async with Session(client, settings=QUIET) as session:
+            await session.send(sound(0))
+            await until(session, AgentStartedSpeaking)
+            await session.send(sound(1))
+            with pytest.raises(inferd.Cancelled, match="zeros do") as ended:
+                await until(session, TurnEnded)
+            assert ended.value.details["reason"] == "starved_feed"
+            with pytest.raises(inferd.Cancelled):
+                await session.send(sound(1))
+
+    lines = [utterance(1, "Tell me a story."), (events.Cancelled("starved_feed"),)]
+    run(tmp_path, test, lines, ["Once upon a time "] * 20, endless=1.0)
 
 
 def test_an_app_that_does_not_read_is_told_so(tmp_path: Path) -> None:

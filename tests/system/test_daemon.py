@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
 import psutil
@@ -22,6 +22,7 @@ from inferd import Client, Done, TextDelta
 
 ECHO = "inferd/echo:default"
 SLOW = "test/slow:echo"
+PAIR = "test/pair:echo"
 CONFIG = """
 [models."test/slow:echo"]
 engine = "echo"
@@ -30,6 +31,10 @@ engine_options = { tokens_per_s = 20, slots = 64 }
 [models."test/single:echo"]
 engine = "echo"
 engine_options = { tokens_per_s = 50, slots = 1 }
+
+[models."test/pair:echo"]
+engine = "echo"
+engine_options = { slots = 2 }
 
 [models."test/broken:echo"]
 engine = "echo"
@@ -234,6 +239,44 @@ def test_what_is_fed_comes_back_in_order(client: Client) -> None:
         sound.finish()
         reader.join()
     assert b"".join(heard) == b"".join(pieces)
+
+
+def test_a_microphone_that_stops_loses_its_slot_and_nobody_else_notices(daemon: DaemonProcess) -> None:
+    answers: list[str] = []
+    with (
+        daemon.client("muted") as muted,
+        daemon.client("speaker") as speaker,
+        daemon.client("waiter") as waiter,
+        muted.loopback(16_000, model=PAIR) as silent,
+        speaker.loopback(16_000, model=PAIR) as spoken,
+    ):
+        unheard, heard = _sounds(silent), _sounds(spoken)
+        silent.send(bytes(640))
+        assert next(unheard) == bytes(640)
+        spoken.send(bytes(640))
+        assert next(heard) == bytes(640)
+        waiting = threading.Thread(target=lambda: answers.append(waiter.generate("my turn", model=PAIR).text))
+        waiting.start()
+        number = 0
+        while waiting.is_alive():  # both slots are taken until one of the two has lost its own
+            number += 1
+            spoken.send(number.to_bytes(2) * 320)
+            assert next(heard) == number.to_bytes(2) * 320
+            waiting.join(0.1)
+        with pytest.raises(inferd.Cancelled, match="also while nobody speaks") as cancelled:
+            list(unheard)
+        with pytest.raises(inferd.Cancelled):
+            silent.send(bytes(640))
+        spoken.finish()
+        assert list(heard) == []
+    assert [text.split() for text in answers] == [["my", "turn"]]
+    assert cancelled.value.details["reason"] == "starved_feed"
+    assert not cancelled.value.retryable
+    until(lambda: daemon.model(PAIR).busy == 0, "every slot is free again")
+
+
+def _sounds(stream: Iterable[object]) -> Iterator[bytes]:
+    return (event.pcm for event in stream if isinstance(event, inferd.AudioChunk))
 
 
 def test_loading_is_shown_and_a_ping_reaches_the_actor(client: Client) -> None:

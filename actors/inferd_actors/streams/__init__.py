@@ -7,5 +7,6 @@ what `model` is to carry out.
 
 from inferd_actors.streams.commands import Command, Grant, Pass, Send, Stop
 from inferd_actors.streams.table import Streams
+from inferd_actors.streams.uplink import HEARD_LIVE
 
-__all__ = ["Command", "Grant", "Pass", "Send", "Stop", "Streams"]
+__all__ = ["HEARD_LIVE", "Command", "Grant", "Pass", "Send", "Stop", "Streams"]

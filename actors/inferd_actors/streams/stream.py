@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Stream:
     """A request from submit to the moment when its terminal event is on its way."""
 
-    def __init__(self, key: StreamId, submit: Submit, request: int, now_s: float) -> None:
+    def __init__(self, key: StreamId, submit: Submit, request: int, now_s: float, *, heard_live: bool = False) -> None:
         self.key = key
         self.number = submit.stream
         self.session = submit.session
@@ -48,8 +48,13 @@ class Stream:
         self.may_produce = True
         self.held = False
         """The app has paused it."""
+        self.parked = False
+        """The engine has given its slot to a more urgent one."""
         self.stalled_s: float | None = None
         """Since when something waits and the app has acknowledged nothing; None: nothing waits."""
+        self.starved_s: float | None = None
+        """Since when the engine could take more of what it hears live and the app has fed nothing; None: it could not."""
+        self._heard_live = heard_live
         self._limit_seq = submit.limit_seq
         self._limit_bytes = submit.limit_bytes
         self._sent_bytes = 0
@@ -63,6 +68,16 @@ class Stream:
     def concluded(self) -> bool:
         """Whether the engine has said its last word about it."""
         return self._terminal is not None
+
+    @property
+    def awaits_app(self) -> bool:
+        """Whether its app may come too late: with credit, or with sound."""
+        return self.stalled_s is not None or self.starved_s is not None
+
+    def listen(self, now_s: float) -> None:
+        """Wait for sound from now on, if the engine holds a slot for it and could take some."""
+        engaged = self._heard_live and not (self.concluded or self.held or self.parked)
+        self.starved_s = now_s if engaged and self.uplink.is_open else None
 
     def state(self, event: Event) -> PackedEvent:
         """Return a state event, packed: it is outside the numbers and the window."""
@@ -86,6 +101,7 @@ class Stream:
         if self._terminal is not None:
             return []
         self._terminal = self.verdict if self.verdict and isinstance(event, Cancelled) else event  # 1
+        self.starved_s = None
         if isinstance(self._terminal, Cancelled | Error):  # 2
             self._backlog.clear()
         return self._flow()

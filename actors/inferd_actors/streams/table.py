@@ -1,7 +1,7 @@
 """All live requests of a model's process.
 
-Covers: the daemon's numbers ⇄ the engine's, what happens to whom, slow readers, what a lost line means. Does not cover one
-stream's window and end (`stream`), nor the messages' make-up (`sending`). Pure; the time comes in.
+Covers: the daemon's numbers ⇄ the engine's, what happens to whom, apps that are too slow, what a lost line means. Does not
+cover one stream's window and end (`stream`), nor the messages' make-up (`sending`). Pure; the time comes in.
 The engine knows streams by keys of this process: a restarted daemon gives them new numbers, and the engine need not hear.
 """
 
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
 SLOW_READER_S: Final = 10.0
 """Without credit and with something waiting: the stream is ended and its slot given back."""
+STARVED_FEED_S: Final = 10.0
+"""Without sound for a stream that hears live and could take some: likewise. A microphone sends without a pause."""
 LOOK_S: Final = 0.5
-"""How often waiting streams are looked at while there are any."""
+"""How often streams that wait for their apps are looked at while there are any."""
 LOST_LINE_S: Final = 30.0
 """How long streams go on without a daemon, and ended ones are kept: as long as an app waits for the line to come back."""
 ENDED_BYTES: Final = 4 * 2**20
@@ -47,7 +49,8 @@ class Streams:
         self._keys = itertools.count(1)
         self._by_key: dict[StreamId, Stream] = {}
         self._by_number: dict[int, Stream] = {}
-        self._stalled: dict[StreamId, Stream] = {}
+        self._awaiting: dict[StreamId, Stream] = {}
+        """Those that wait for their apps."""
         self._ended: dict[StreamId, tuple[Stream, float]] = {}
         """With the moment of their end; only a new daemon asks for them."""
         self._ended_bytes = 0
@@ -57,10 +60,11 @@ class Streams:
     def __len__(self) -> int:
         return len(self._by_key)
 
-    def open(self, submit: Submit, request: int, now_s: float) -> StreamId:
-        """Take a request; return the key under which the engine is to know it."""
+    def open(self, submit: Submit, request: int, now_s: float, *, heard_live: bool = False) -> StreamId:
+        """Take a request; return the key under which the engine is to know it. `heard_live`: see `uplink.HEARD_LIVE`."""
         key = StreamId(next(self._keys))
-        self._by_key[key] = self._by_number[submit.stream] = Stream(key, submit, request, now_s)
+        stream = Stream(key, submit, request, now_s, heard_live=heard_live)
+        self._by_key[key] = self._by_number[submit.stream] = stream
         return key
 
     def key(self, number: int) -> StreamId | None:
@@ -85,6 +89,8 @@ class Streams:
         if stream is None:
             return []
         stream.uplink.widen(limit_seq, limit_bytes)
+        if stream.starved_s is None:
+            stream.listen(now_s)
         granted = stream.state(Granted(stream.uplink.limit_seq, stream.uplink.limit_bytes))
         return self._went([(stream, [granted])], now_s)
 
@@ -107,6 +113,8 @@ class Streams:
         except InvalidRequest as wrong:
             stream.verdict = as_event(wrong)
             return self._stop(stream, "app", now_s)
+        stream.listen(now_s)
+        self._watch(stream)
         return [Pass(stream.key, piece)]
 
     def finish(self, number: int) -> StreamId | None:
@@ -115,16 +123,20 @@ class Streams:
         if stream is None:
             return None
         stream.uplink.finish()
+        stream.starved_s = None
+        self._watch(stream)
         return stream.key
 
     def hold(self, number: int, now_s: float, *, held: bool) -> StreamId | None:
-        """The app pauses or resumes; return whom the engine is to tell. A paused app may leave its window shut."""
+        """The app pauses or resumes; return whom the engine is to tell. A paused app may read and feed nothing."""
         stream = self._by_number.get(number)
         if stream is None:
             return None
         stream.held = held
         if stream.stalled_s is not None:
             stream.stalled_s = now_s
+        stream.listen(now_s)
+        self._watch(stream)
         return stream.key
 
     def cancel(self, number: int, now_s: float) -> list[Command]:
@@ -173,6 +185,7 @@ class Streams:
         unseen = stream.renumber(adopted.session, adopted.stream, adopted.seen_seq)
         if stream.stalled_s is not None:
             stream.stalled_s = now_s
+        stream.listen(now_s)
         if unseen is not None:
             return self._went([(stream, unseen)], now_s)
         gone = "events behind the last one seen are no longer kept: ask again"
@@ -190,11 +203,9 @@ class Streams:
             return []
         self._look_s = now_s + LOOK_S
         commands: list[Command] = []
-        for stream in tuple(self._stalled.values()):
-            since_s = stream.stalled_s
-            if since_s is not None and now_s - since_s >= SLOW_READER_S and not stream.held:
-                stream.stalled_s = now_s
-                commands += self._stop(stream, "slow_reader", now_s)
+        for stream in tuple(self._awaiting.values()):
+            if reason := _overdue(stream, now_s):
+                commands += self._stop(stream, reason, now_s)
         return commands
 
     @property
@@ -202,7 +213,7 @@ class Streams:
         """When `timers` has something to do, None: not by the clock."""
         if self._lost_s is not None:
             return self._lost_s + LOST_LINE_S if self._by_key else None
-        return self._look_s if self._stalled else None
+        return self._look_s if self._awaiting else None
 
     # --- common
 
@@ -234,14 +245,18 @@ class Streams:
             self._ended[stream.key] = stream, now_s
             self._ended_bytes += stream.replay.size_bytes
             self._forget_ended(now_s - LOST_LINE_S)
-        elif stream.stalled_s is None:
-            self._stalled.pop(stream.key, None)
         elif not stream.ended:
-            self._stalled[stream.key] = stream
+            self._watch(stream)
+
+    def _watch(self, stream: Stream) -> None:
+        if stream.awaits_app:
+            self._awaiting[stream.key] = stream
+        else:
+            self._awaiting.pop(stream.key, None)
 
     def _forget(self, stream: Stream) -> None:
         self._by_key.pop(stream.key, None)
-        self._stalled.pop(stream.key, None)
+        self._awaiting.pop(stream.key, None)
         if self._by_number.get(stream.number) is stream:
             del self._by_number[stream.number]
         if self._ended.pop(stream.key, None):
@@ -261,5 +276,19 @@ def _told(stream: Stream, event: EngineEvent, now_s: float) -> Sequence[PackedEv
     if isinstance(event, Content):
         return stream.add(event, now_s)
     if isinstance(event, Parked | Resumed):
+        stream.parked = isinstance(event, Parked)
+        stream.listen(now_s)
         return [stream.state(event)]
     return stream.conclude(event)
+
+
+def _overdue(stream: Stream, now_s: float) -> CancelReason | None:
+    """Return why a stream has waited too long for its app, once; None if it has not."""
+    stalled_s, starved_s = stream.stalled_s, stream.starved_s
+    if stalled_s is not None and now_s - stalled_s >= SLOW_READER_S and not stream.held:
+        stream.stalled_s = now_s
+        return "slow_reader"
+    if starved_s is not None and now_s - starved_s >= STARVED_FEED_S:
+        stream.starved_s = now_s
+        return "starved_feed"
+    return None

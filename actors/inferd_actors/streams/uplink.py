@@ -5,12 +5,21 @@ Covers: the check of each piece. Does not cover what is in it: the engine looks.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from inferd import wire
 from inferd.errors import InvalidRequest
+from inferd.messages.operations import Loopback
+from inferd.messages.speech import TranscribeStream
 
 if TYPE_CHECKING:
     from inferd.messages.control import Feed
+
+HEARD_LIVE: Final = frozenset(map(wire.tag, (TranscribeStream, Loopback)))
+"""Operations whose sound comes as it is heard, without a pause. A file may be fed as slowly as its segments are read, and
+text as it is thought of: these have their deadline alone."""
+SAMPLE_BYTES: Final = 2
+"""Of sound: what leaves less room than this leaves none."""
 
 
 class Uplink:
@@ -22,6 +31,12 @@ class Uplink:
         self._last_seq = 0
         self._size_bytes = 0
         self._finished = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next piece of sound may come now."""
+        has_room = self._last_seq < self.limit_seq and self._size_bytes + SAMPLE_BYTES <= self.limit_bytes
+        return has_room and not self._finished
 
     def widen(self, limit_seq: int, limit_bytes: int) -> None:
         """Move the window; never back."""

@@ -68,19 +68,21 @@ class Session:
                 if isinstance(event, inferd.AudioChunk):
                     loudspeaker.write(event.pcm, event.rate_hz)
 
-    `send` takes the microphone's sound, iterating yields the loudspeaker's (`AudioChunk`, paced by the clock) and everything
-    said beside it (`inferd.voice.VoiceEvent`). One task iterates; any task may send. The app's own player should hold little:
-    what is handed out is heard; when `Interrupted` comes it throws away what it still has.
+    `send` takes the microphone's sound, without a pause: also while an answer sounds, and zeros while it is muted. Iterating
+    yields the loudspeaker's (`AudioChunk`, paced by the clock) and everything said beside it (`inferd.voice.VoiceEvent`). One
+    task iterates; any task may send. The app's own player should hold little: what is handed out is heard; when `Interrupted`
+    comes it throws away what it still has.
 
     `hear`, `think`, `voice`: the models; None: the one that inferd chooses, which is not held. `reply`: an own source of
     answers in place of `think`; it may be asked ahead for a turn that never comes, and is closed then. `system`,
-        `history`: what stands before the conversation. `options`: of `generate`; thinking is off unless told; `truncate`
+    `history`: what stands before the conversation. `options`: of `generate`; thinking is off unless told; `truncate`
     "oldest", where the model has it, lets a conversation go on that has outgrown its context. `timeout_s`: the longest
     time without progress of an answer or a load.
 
     Entering the block raises what `models.hold` raises (ModelNotFound, ResourceBlocked, LoadFailed). Iterating raises what
-    ended the listening (ModelFailed, ConnectionLost; Cancelled when nothing was sent or read for too long); an answer that
-    fails is `Failed`, and the session goes on.
+    ended the listening: ModelFailed, ConnectionLost; Cancelled with reason starved_feed when nothing was sent for 10 s (open
+    another session when the microphone is back), slow_reader when nothing was read. An answer that fails is `Failed`, and
+    the session goes on.
     """
 
     def __init__(
@@ -136,7 +138,7 @@ class Session:
         return self._turns.conversation.messages
 
     async def send(self, pcm: bytes | bytearray | memoryview, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
-        """Take the microphone's next sound: int16, mono, at `rate_hz`, also while nobody speaks. Waits for room.
+        """Take the microphone's next sound: int16, mono, at `rate_hz`; zeros while it is muted. Waits for room.
 
         Raises InvalidRequest (no int16 sound), DeadlineExceeded (no room), or what ended the session.
         """
