@@ -22,7 +22,7 @@ import inferd
 from inferd.errors import PermissionDenied
 from inferd.messages import control, events, speech
 from inferd.messages.bounds import Blob
-from inferd_bridges.wyoming import connection
+from inferd_bridges.wyoming import connection, conversation
 from inferd_bridges.wyoming import server as serving
 from inferd_bridges.wyoming.daemon import Daemon
 from inferd_bridges.wyoming.framing import written
@@ -39,6 +39,7 @@ LINES: Sequence[Sequence[Said]] = (
     (speech.Partial(1, "turn on", "the", 600),),
     (speech.SpeechStopped(1, 900), speech.Final(1, "Turn on the light.", 0, 900)),
     (events.Error("model_failed", "it died"),),
+    (events.Cancelled("starved_feed"),),
 )
 START = AudioStart(16_000, 2, 1)
 STEREO = AudioStart(48_000, 4, 2)
@@ -184,20 +185,22 @@ def test_a_wrong_field_is_an_error_and_what_is_unknown_is_nothing(tmp_path: Path
     run(tmp_path, test)
 
 
-def test_a_failure_that_no_client_can_correct_is_told_and_ends_the_connection(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "text", "code"),
+    [(4, "it died", "model_failed"), (5, conversation.STARVED, "cancelled")],
+    ids=["a model that died", "a microphone that stopped"],
+)
+def test_a_failure_that_no_client_can_correct_is_told_and_ends_the_connection(
+    tmp_path: Path, line: int, text: str, code: str
+) -> None:
     async def test(bridge: Bridge) -> None:
         async with bridge.client() as client:
-            await send(client, Transcribe(), START, sound(4))
+            await send(client, Transcribe(), START, sound(line))
             (failed,) = await answer(client, "transcript")
-            assert failed.data == {"text": "it died", "code": "model_failed"}
+            assert failed.data == {"text": text, "code": code}
             assert await client.read_event() is None
 
-    asyncio.run(_whole(tmp_path, test))  # the scripted daemon has ended that request by itself
-
-
-async def _whole(tmp_path: Path, test: Callable[[Bridge], Awaitable[None]]) -> None:
-    async with bridged(tmp_path, LINES) as bridge:
-        await test(bridge)
+    run(tmp_path, test)
 
 
 def test_bad_json_ends_the_connection_and_no_other(tmp_path: Path) -> None:

@@ -161,6 +161,21 @@ def test_words_come_while_somebody_speaks_and_the_whole_text_afterwards(service:
     asyncio.run(main())
 
 
+def test_a_microphone_that_stops_without_a_word_is_told_and_its_slot_is_free(service: Running) -> None:
+    async def main() -> list[Event]:
+        async with service.client() as client:
+            await send(client, Transcribe(language="en"), AudioStart(16_000, 2, 1))
+            await send(client, AudioChunk(16_000, 2, 1, bytes(32_000)))
+            ended = await answer(client, "transcript")
+            assert await client.read_event() is None
+            return ended
+
+    (failed,) = asyncio.run(main())
+    assert (failed.type, failed.data["code"]) == ("error", "cancelled")
+    assert "audio-stop" in failed.data["text"]
+    assert service.daemon.model(TINY).busy == 0
+
+
 def test_who_leaves_in_the_middle_of_a_reply_frees_its_slot(service: Running) -> None:
     async def main() -> list[Event]:
         async with service.client() as client:

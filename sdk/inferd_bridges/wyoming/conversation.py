@@ -10,7 +10,9 @@ What follows a client's words:
    repeats the whole text inside, for servers that know no streams, is left out. One `audio-start` opens each answer.
 3. An `error` is the last word of a request. What the client can correct leaves the connection open. Everything else closes it:
    there are clients, Home Assistant's among them, that understand the end of the connection and no error.
-4. Requests of one kind are answered in their order (`line`). What comes for a request that has failed is left out.
+4. Sound that stops for 10 s without `audio-stop` has failed, as 3. tells: its words may be half a sentence, the model is for
+   others by then, and a client that has lost its microphone is to know it.
+5. Requests of one kind are answered in their order (`line`). What comes for a request that has failed is left out.
 """
 
 from __future__ import annotations
@@ -66,6 +68,8 @@ if TYPE_CHECKING:
 
 CORRECTABLE: Final = (errors.InvalidRequest, errors.UnsupportedMode, errors.ModelNotFound, errors.NoEligibleModel)
 """The client asked wrongly, or for what is not here: it may ask for something else."""
+STARVED: Final = "no audio-chunk came for 10 s: send silence while nobody speaks, and audio-stop behind the last one"
+"""What a client is told whose sound stopped, in its own protocol's words."""
 
 
 class _Sound:
@@ -290,7 +294,8 @@ def _say(*said: Eventable) -> list[Order]:
 
 
 def _said(error: InferenceError) -> list[Order]:
-    return _say(Error(str(error) or error.code, error.code))
+    is_starved = error.details.get("reason") == "starved_feed"
+    return _say(Error(STARVED if is_starved else str(error) or error.code, error.code))
 
 
 def _opened(turn: Turn) -> list[Order]:
