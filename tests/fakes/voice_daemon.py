@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,16 +57,20 @@ class VoiceDaemon(ScriptedDaemon):
         answer: Sequence[str] = ("Good ", "day."),
         *,
         endless: float = 0.0,
+        warnings: tuple[str, ...] = (),
+        truncates: bool = True,
     ) -> None:
-        """`endless`: share of the answers that go on until they are cancelled."""
+        """`endless`: share of the answers that go on until they are cancelled. `truncates`: leaves turns out if asked to."""
         super().__init__(path, limits=control.Limits(inflight=1_000))
         self.account = Account()
-        self.asked: list[object] = []
+        self.asked: list[Mapping[str, object]] = []
         """Bodies of the `generate` requests."""
         self._lines = lines
         self._answer = answer
         self._random = random.Random(7)  # noqa: S311 - schedules, not secrets
         self._endless = endless
+        self._warnings = warnings
+        self._truncates = truncates
         self._live: dict[tuple[bytes, int], Live] = {}
 
     def _hear(self, frames: list[bytes]) -> None:
@@ -85,11 +89,15 @@ class VoiceDaemon(ScriptedDaemon):
         self.account.begun[live.request.op] += 1
         self._say(live, events.Accepted(f"trace-{live.request.id}"))
         match live.request.op:
+            case "generate" if live.request.body.get("truncate") == "oldest" and not self._truncates:
+                self.asked.append(live.request.body)
+                refused = events.Error("unsupported_mode", "no truncate", details={"field": "body.truncate"})
+                self._conclude(live, refused)
             case "generate":
                 self.asked.append(live.request.body)
                 self._say(live, *map(events.TextDelta, self._answer))
                 if self._random.random() >= self._endless:
-                    self._conclude(live, events.Finished("think"))
+                    self._conclude(live, events.Finished("think", warnings=self._warnings))
             case "hold":
                 self._hold(live)
             case "release_hold":

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
 import pytest
 from voice_daemon import RATE_HZ, VoiceDaemon
@@ -34,6 +34,7 @@ from inferd.voice import (
 )
 from inferd.voice.orders import Happening, SpokenOut
 from inferd.voice.voicing import Voicing
+from inferd.voice.writing import Writer
 
 if TYPE_CHECKING:
     from inferd.aio_speech_streams import AsyncSpeechStream
@@ -72,8 +73,7 @@ def run(
     test: Callable[[VoiceDaemon, inferd.AsyncClient], Any],
     lines: Sequence[Sequence[events.Event]],
     answer: Sequence[str] = ("Good ", "day."),
-    *,
-    endless: float = 0.0,
+    **daemons: Any,  # noqa: ANN401 - as the daemon takes them
 ) -> VoiceDaemon:
     """Run a test's coroutine with a daemon and a client of it; return the daemon, in which nothing may be left."""
 
@@ -83,7 +83,7 @@ def run(
             await client.ping()
             assert daemon.open == 0
 
-    with VoiceDaemon(tmp_path / "s", lines, answer, endless=endless) as daemon:
+    with VoiceDaemon(tmp_path / "s", lines, answer, **daemons) as daemon:
         asyncio.run(main(daemon))
         assert daemon.account.begun == daemon.account.ended
         return daemon
@@ -173,6 +173,58 @@ def test_the_voice_is_told_what_was_played_and_when_to_wait(tmp_path: Path) -> N
 
     lines = [utterance(1, "Hello."), utterance(2, ""), utterance(3, "Wait.")]
     run(tmp_path, test, lines, ("One ", "two ", "three ", "four ", "five ", "six "), endless=1.0)
+
+
+def test_a_conversation_that_has_outgrown_the_context_goes_on_and_the_turn_says_so(tmp_path: Path) -> None:
+    async def test(_daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
+        async with Session(client, settings=QUIET) as session:
+            await session.send(sound(0))
+            assert (await until(session, TurnEnded)).turn.warnings == ("4 messages are left out",)
+
+    daemon = run(tmp_path, test, [utterance(1, "Hello.")], warnings=("4 messages are left out",))
+    assert truncating(daemon) == ["oldest"]
+
+
+def test_a_model_that_leaves_nothing_out_is_asked_so_once(tmp_path: Path) -> None:
+    async def test(_daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
+        async with Session(client, settings=QUIET) as session:
+            for line in (0, 1):
+                await session.send(sound(line))
+                assert (await until(session, TurnEnded)).turn.agent_text == "Good day."
+
+    daemon = run(tmp_path, test, [utterance(1, "Hello."), utterance(2, "Bye.")], truncates=False)
+    assert truncating(daemon) == ["oldest", "never", "never"]
+
+
+@pytest.mark.parametrize("wish", ["never", "oldest"])
+def test_what_the_app_says_about_the_context_stands(tmp_path: Path, wish: Literal["never", "oldest"]) -> None:
+    async def test(_daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
+        async with Session(client, options={"truncate": wish}, settings=QUIET) as session:
+            await session.send(sound(0))
+            if wish == "oldest":
+                assert (await until(session, Failed)).error.code == "unsupported_mode"
+            assert (await until(session, TurnEnded)).turn.user_text == "Hello."
+
+    daemon = run(tmp_path, test, [utterance(1, "Hello.")], truncates=False)
+    assert truncating(daemon) == [wish]
+
+
+def test_answers_that_are_refused_at_the_same_time_are_all_asked_again(tmp_path: Path) -> None:
+    async def test(_daemon: VoiceDaemon, client: inferd.AsyncClient) -> None:
+        writer = Writer(client, None, None, priority="voice", timeout_s=30.0)
+
+        async def whole() -> str:
+            return "".join([text async for text in writer.answer((Message("user", "Hello."),), list[str]().extend)])
+
+        assert list(await asyncio.gather(whole(), whole())) == ["Good day.", "Good day."]
+
+    daemon = run(tmp_path, test, [], truncates=False)
+    assert truncating(daemon) == ["oldest", "oldest", "never", "never"]
+
+
+def truncating(daemon: VoiceDaemon) -> list[object]:
+    """Return what was asked about the context, answer by answer."""
+    return [body.get("truncate", "never") for body in daemon.asked]
 
 
 def test_an_answer_may_come_from_the_app_and_its_failure_ends_a_turn_only(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@
     import inferd.voice
 
 Covers: the public face of the session. Rooms: `turns` decides who speaks (pure), with `answer`, `playback`, `conversation`,
-`wording`; `session` and `voicing` carry it out on an `AsyncClient`; `events` and `settings` are what an app sees. Apart from
-`import inferd`, since it needs asyncio.
+`wording`; `session`, `writing` and `voicing` carry it out on an `AsyncClient`; `events` and `settings` are what an app sees.
+Apart from `import inferd`, since it needs asyncio.
 """
 
 from __future__ import annotations

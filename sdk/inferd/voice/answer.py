@@ -29,6 +29,7 @@ class Attempt:
     pieces: list[str] = field(default_factory=list)
     complete: bool = False
     first_text_s: float | None = None
+    warnings: tuple[str, ...] = ()
 
     def write(self, text: str, now_s: float) -> None:
         """Add the next piece."""

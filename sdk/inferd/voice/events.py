@@ -129,6 +129,8 @@ class Turn:
     first_audio_s: float | None = None
     """The first sound was handed out."""
     ended_s: float | None = None
+    warnings: tuple[str, ...] = ()
+    """What the model did otherwise than asked: which of the oldest turns it was not given, say."""
 
     @property
     def first_audio_ms(self) -> int | None:

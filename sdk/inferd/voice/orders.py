@@ -30,6 +30,8 @@ class WrittenOut:
 
     attempt: int
     failure: InferenceError | None = None
+    warnings: tuple[str, ...] = ()
+    """What the model did otherwise than asked."""
 
 
 @dataclass(frozen=True, slots=True)

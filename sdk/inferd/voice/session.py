@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias, assert_never
 
 from inferd.effects import NEVER_S
 from inferd.errors import Cancelled, InferenceError
-from inferd.messages.events import TextDelta
 from inferd.messages.speech import Final as FinalText
 from inferd.messages.speech import Partial, SpeechStarted, SpeechStopped
 from inferd.uplink import SAMPLE_BYTES, SEND_TIMEOUT_S
@@ -39,6 +38,7 @@ from inferd.voice.outbox import Outbox
 from inferd.voice.settings import Settings
 from inferd.voice.turns import State, Turns
 from inferd.voice.voicing import Voicing
+from inferd.voice.writing import Writer
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -75,9 +75,9 @@ class Session:
 
     `hear`, `think`, `voice`: the models; None: the one that inferd chooses, which is not held. `reply`: an own source of
     answers in place of `think`; it may be asked ahead for a turn that never comes, and is closed then. `system`,
-    `history`: what stands before the conversation. `options`: of `generate`; thinking is off unless told; `truncate`
-    "oldest", where the model has it, lets a conversation go on that has outgrown its context. `timeout_s`: the longest
-    time without progress of an answer or a load.
+    `history`: what stands before the conversation. `options`: of `generate`. Unless they tell otherwise thinking is
+    off, and a conversation that has outgrown the model's context goes on without its oldest turns (`truncate` "oldest", where
+    the model has it), of which `Turn.warnings` tells. `timeout_s`: the longest time without progress of an answer or a load.
 
     Entering the block raises what `models.hold` raises (ModelNotFound, ResourceBlocked, LoadFailed). Iterating raises what
     ended the listening: ModelFailed, ConnectionLost; Cancelled with reason starved_feed when nothing was sent for 10 s (open
@@ -105,8 +105,8 @@ class Session:
     ) -> None:
         self._client = client
         self._hear, self._think, self._voice = hear, think, voice
-        self._source = reply or self._generated
-        self._options: GenerateOptions = {"thinking": "off", **(options or {})}
+        self._reply = reply
+        self._writer = Writer(client, think, options, priority=priority, timeout_s=timeout_s)
         self._settings = settings or Settings()
         self._rate_hz, self._language, self._rate = rate_hz, language, rate
         self._priority: Priority = priority
@@ -288,8 +288,10 @@ class Session:
 
     async def _write(self, order: Write) -> None:
         failure: InferenceError | None = None
+        warnings: list[str] = []
+        source = self._reply(order.messages) if self._reply else self._writer.answer(order.messages, warnings.extend)
         try:
-            async with aclosing(self._source(order.messages)) as pieces:
+            async with aclosing(source) as pieces:
                 async for text in pieces:
                     self._happen(Written(order.attempt, text))
         except InferenceError as wrong:
@@ -300,15 +302,7 @@ class Session:
             failure = Cancelled("the source of the answer was cancelled", details={"reason": "app"})
         except Exception as bug:  # noqa: BLE001 - of the app's own source: it is told where the app reads
             self._end(bug)
-        self._happen(WrittenOut(order.attempt, failure))
-
-    async def _generated(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
-        async with self._client.stream(
-            messages, model=self._think, priority=self._priority, timeout_s=self._timeout_s, **self._options
-        ) as stream:
-            async for event in stream:
-                if isinstance(event, TextDelta):
-                    yield event.text
+        self._happen(WrittenOut(order.attempt, failure, tuple(warnings)))
 
     def _begin_speaking(self, epoch: int) -> None:
         stream = self._client.synthesize_stream(

@@ -266,7 +266,7 @@ class Turns:
             attempt.write(happening.text, self._now_s)
             self._feed(happening.text)
             return
-        attempt.complete = True
+        attempt.complete, attempt.warnings = True, happening.warnings
         if happening.failure:
             self._tell(Failed(self._turn.number, "reply", happening.failure))
         if self._answer:
@@ -340,6 +340,7 @@ class Turns:
             first_text_s=answer.attempt.first_text_s,
             first_audio_s=answer.sounding_s,
             ended_s=self._now_s,
+            warnings=answer.attempt.warnings,
         )
         self._said = ""
         self._turn = Turn(turn.number + 1)
