@@ -10,6 +10,7 @@ Covers: the two protocols and their nouns. Implementations: one room each in `en
 | grant                      | the host's thread | never             | more events, or a halt within one step        |
 | pause, resume, played      | the host's thread | never             | a halt within one step; nothing; nothing      |
 | cancel                     | the host's thread | never             | the stream's terminal event within one step   |
+| step_aside                 | the host's thread | never             | less of what can wait, from the next step on  |
 | stats                      | the host's thread | never             | the counters                                  |
 | close                      | the leaving thread| until released    | no event after it returns                     |
 
@@ -81,6 +82,9 @@ class Sink(Protocol):
         Of sound that is heard live the app owes the next piece from then on: after 10 s without it the stream is cancelled.
         """
 
+    def urgent(self, *, is_urgent: bool) -> None:
+        """Tell whether a request of the class voice is computed or waits for it; call it when that changes. Starts False."""
+
     def alive(self) -> None:
         """Tell that the engine's loop goes round; call it at every step, and about every second when idle."""
 
@@ -120,6 +124,9 @@ class Engine(Protocol):
 
     def cancel(self, stream: StreamId, reason: CancelReason) -> None:
         """End the stream within one step with `Cancelled(reason)`; unknown and ended streams are ignored."""
+
+    def step_aside(self, *, is_aside: bool) -> None:
+        """True: voice is computed for elsewhere, and the classes batch and background get little of the time. Starts False."""
 
     def stats(self) -> Mapping[str, float]:
         """Return counters by name: steps, prompt_tokens, completion_tokens, busy, due.

@@ -159,6 +159,13 @@ class AskStats:
 
 
 @dataclass(frozen=True, slots=True)
+class StepAside:
+    """Voice is computed for in other processes, or is not any more: what can wait gets little of the time meanwhile."""
+
+    is_aside: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
     """End all streams, close the engine, say goodbye, exit."""
 
@@ -270,6 +277,13 @@ class Alive:
 
 
 @dataclass(frozen=True, slots=True)
+class Urgent:
+    """The engine computes for a request of the class voice, or does not any more; said when that changes."""
+
+    is_urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """Counters of an actor, by name."""
 
@@ -338,6 +352,7 @@ TO_ACTOR = wire.table(
         End,
         Probe,
         AskStats,
+        StepAside,
         Leave,
         Spawn,
         Assign,
@@ -353,6 +368,7 @@ FROM_ACTOR = wire.table(
         Loaded,
         LoadFailed,
         Alive,
+        Urgent,
         Stats,
         Left,
         KeeperReady,

@@ -109,6 +109,8 @@ class Model:
         self._words = EngineWords(outlet.settle, die)
         self._loading = Loading(factory, self._words, self._report, prepare)
         self._alive_s = 0.0
+        self._is_urgent = False
+        """What the daemon was told last."""
         self._leave_s: float | None = None
         """When the streams' grace ends; None: nobody asked to leave."""
         self._leaving: threading.Thread | None = None
@@ -155,6 +157,9 @@ class Model:
             case messages.AskStats():
                 counters = self._engine.stats() if self._engine else {}
                 self._say(messages.Stats({**counters, "streams": float(len(self._streams))}))
+            case messages.StepAside(is_aside):
+                if self._engine:
+                    self._engine.step_aside(is_aside=is_aside)
             case messages.Leave(grace_s):
                 self._leave_s = now_s + grace_s
                 self._outlet.wake()
@@ -163,6 +168,7 @@ class Model:
 
     def _welcome(self, welcome: messages.ActorWelcome, now_s: float) -> None:
         self._do(self._streams.welcome(welcome.adopted, now_s))
+        self._is_urgent = False
         if self._loading.loaded:
             self._say(self._loading.loaded)
 
@@ -261,6 +267,9 @@ class Model:
         for key, limit_seq, limit_bytes in windows:
             self._do(self._streams.granted(key, limit_seq, limit_bytes, now_s))
         self._do(self._streams.timers(now_s))
+        if self._words.is_urgent != self._is_urgent:
+            self._is_urgent = self._words.is_urgent
+            self._say(messages.Urgent(self._is_urgent))
         if released:
             self._say(messages.Left("told to"))
             self._outlet.close()

@@ -30,6 +30,8 @@ class EngineWords:
         self._batch: Batch = []
         self._windows: list[Window] = []
         self._went = False
+        self.is_urgent = False
+        """What the engine told last."""
 
     def emit(self, batch: Sequence[tuple[StreamId, EngineEvent]]) -> None:
         """Hand over the events of a step; waits while `AHEAD_EVENTS` have not been fetched."""
@@ -42,6 +44,11 @@ class EngineWords:
         """Hand over a new uplink window."""
         with self._room:
             self._windows.append((stream, limit_seq, limit_bytes))
+        self._settle()
+
+    def urgent(self, *, is_urgent: bool) -> None:
+        """Hand over whether the engine computes for voice."""
+        self.is_urgent = is_urgent
         self._settle()
 
     def alive(self) -> None:

@@ -30,6 +30,7 @@ from inferd_daemon.pulse import Ask, GiveUp, Pulses
 from inferd_daemon.scheduler.line import RANKS
 from inferd_daemon.standby_process import StandbyProcess
 from inferd_daemon.telemetry import report, survived
+from inferd_daemon.urgency import Urgency, Word
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,6 +90,7 @@ class Supervisor:
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
         self._pulses = Pulses(self._inflight)
+        self._urgency = Urgency()
         self._orphans = Orphans()
         self._late: list[Fact] = []
         """Arrivals, and what their apps said of them since, while it is looked what the changed list of models means."""
@@ -174,6 +176,8 @@ class Supervisor:
                 self._pulses.moved(life, message.steps, now_s)
             case actors.Stats(counters):
                 self._pulses.answered(life, int(counters.get("steps", 0)), int(counters.get("due", 0)), now_s)
+            case actors.Urgent(is_urgent):
+                self._step_aside(self._urgency.told(life, is_urgent=is_urgent))
             case actors.KeeperReady():
                 self._keeper_up(message, now_s)
             case actors.KeeperTrouble():
@@ -192,9 +196,15 @@ class Supervisor:
                 self._standing.said(life, message, now_s)
             case _:
                 self.fleet.heard(life, message, now_s)
+                if isinstance(message, actors.Loaded):
+                    self._step_aside(self._urgency.loaded(life))
+
+    def _step_aside(self, words: Sequence[Word]) -> None:
+        self._post([ToActor(life, actors.StepAside(is_aside)) for life, is_aside in words])
 
     def _actor_lost(self, life: Life, now_s: float) -> None:
         self._pulses.gone(life)
+        self._step_aside(self._urgency.gone(life))
         if life == KEEPER:
             self._keeper_down("its connection closed", now_s)
         elif self.fleet.lifecycle.model_of(life) is None:

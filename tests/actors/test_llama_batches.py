@@ -68,6 +68,18 @@ def test_each_answer_in_a_batch_is_the_answer_alone(path: Path, alone: Alone, cl
             assert distance(alone(text, max_tokens=8), rig.tokens(stream)) < close
 
 
+def test_what_can_wait_gets_little_beside_a_voice_answer_and_then_goes_on(
+    path: Path, alone: Alone, close: float
+) -> None:
+    with Rig(path) as rig:
+        low = rig.begin(TEXTS[0], deltas=2, priority="batch", max_tokens=100)
+        spoken = rig.ask_meanwhile(TEXTS[1], priority="voice", max_tokens=60)
+        rig.sink.let_go()
+        assert len(rig.tokens(spoken)) == 60
+        assert len(rig.sink.events(low)) < 45
+        assert distance(alone(TEXTS[0], max_tokens=100), rig.tokens(low)) < close
+
+
 @pytest.mark.parametrize("fields", [{}, {"temperature": 0.9, "top_k": 40, "seed": 7}], ids=["greedy", "by chance"])
 def test_voice_takes_a_seat_and_who_was_parked_goes_on_as_if_nothing_had_been(
     path: Path, alone: Alone, close: float, fields: Mapping[str, Any]

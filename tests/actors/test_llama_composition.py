@@ -87,6 +87,19 @@ def test_a_long_prompt_is_read_so_that_rows_fill_tiles_after_what_is_odd(
     assert len(rows) == 1 or rows[-1] >= min(tile, 512 - writers)
 
 
+@given(DESCRIBED, STEPS)
+def test_a_hurried_step_reads_no_more_than_a_step_beside_voice_may(
+    described: list[tuple[int, int, int, int, bool]], steps: list[tuple[int, int, float]]
+) -> None:
+    seated, pace = [live for live in lives(described) if live.rank != VOICE], measured(steps)
+    hurried = compose(seated, pace, batch_tokens=512, free_cells=512, is_hurried=True, now_s=0.0)
+    writing = sum(not part.live.is_reading for part in hurried)
+    read = sum(part.n_tokens for part in hurried if part.live.is_reading)
+    assert read <= max(pace.chunk_tokens(VOICE_GAP_S, writing), LEAST_TOKENS)
+    at_ease = compose(seated, pace, batch_tokens=512, free_cells=512, now_s=0.0)
+    assert {part.live.stream for part in hurried} <= {part.live.stream for part in at_ease}
+
+
 def written_beside(writer: tuple[int, float], reader: tuple[int, float], pending: int) -> bool:
     """Tell whether an answer goes on beside a prompt. Writer: class, when it began; reader: class, when it came."""
     seated = lives([(writer[0], 10, 9, 1, False), (reader[0], pending, 0, 0, False)])

@@ -84,12 +84,18 @@ class Line:
     def load(self, engine: str = "echo", **options: str | float | bool) -> None:
         self.tell(messages.Load(MODEL, engine, "", options))
 
-    def submit(self, operation: Operation, number: int = 1, window: tuple[int, int] = WIDE) -> None:
+    def submit(
+        self,
+        operation: Operation,
+        number: int = 1,
+        window: tuple[int, int] = WIDE,
+        priority: control.Priority = "interactive",
+    ) -> None:
         body = wire.body_as_sent(wire.fields_of(operation))
         asked = control.Request(
             100 + number, wire.tag(type(operation)), body, control.Window(0, 0), 1_000, model="asked/for:1"
         )
-        submit = messages.Submit(number, 5, "app-session", "trace", "interactive", "salt", *window, 0.5, 0.25, 30_000)
+        submit = messages.Submit(number, 5, "app-session", "trace", priority, "salt", *window, 0.5, 0.25, 30_000)
         self.tell(submit, wire.encode(asked))
 
     def forward(self, message: object, number: int = 1) -> None:
@@ -337,6 +343,22 @@ def test_signs_of_life_come_from_the_engine_s_loop(ready: Line) -> None:
     ready.submit(words("word", max_tokens=100_000))
     sign = ready.first(messages.Alive)
     assert (sign.inflight, sign.idle) == (1, False)
+
+
+def test_voice_work_is_told_when_it_begins_and_ends_and_to_a_new_daemon_once_more(ready: Line) -> None:
+    ready.submit(words("word", max_tokens=100_000))
+    ready.until(lambda: bool(ready.heard()))
+    assert urgencies(ready) == []
+    ready.submit(words("word", max_tokens=100_000), 2, priority="voice")
+    ready.until(lambda: urgencies(ready) == [True])
+    ready.tell(messages.ActorWelcome("0" * 32, (messages.Adopted("app-session", 102, 5, 22, 0),)))
+    ready.until(lambda: urgencies(ready) == [True, True])
+    ready.tell(messages.End(22, "app"))
+    ready.until(lambda: urgencies(ready) == [True, True, False])
+
+
+def urgencies(line: Line) -> list[bool]:
+    return [one.is_urgent for one in line.sent if isinstance(one, messages.Urgent)]
 
 
 class Still:

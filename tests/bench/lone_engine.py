@@ -44,6 +44,9 @@ class Ear:
     def grant(self, stream: StreamId, limit_seq: int, limit_bytes: int) -> None:
         """Nothing is fed here."""
 
+    def urgent(self, *, is_urgent: bool) -> None:
+        """Nobody steps aside."""
+
     def alive(self) -> None:
         """Nobody asks."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from engine_kinds import HALTS, WRITERS, Halt, ask, writer
 from loaded_engine import LoadedEngine
 
 from inferd.messages.bounds import Blob
-from inferd.messages.control import Feed
+from inferd.messages.control import Feed, Priority
 from inferd.messages.events import Cancelled, Error
 from inferd.messages.operations import ListModels, Operation
 from inferd.messages.speech import Synthesize
@@ -25,6 +26,8 @@ class Case:
     rig: LoadedEngine[Any]
     brief: Callable[[], StreamId]
     """Ask for something that soon ends by itself."""
+    of_class: Callable[[Priority], StreamId]
+    """The same, with a class."""
     long: Callable[[], StreamId]
     """Ask for something that does not, and return when it is being worked on."""
     other: Operation
@@ -33,10 +36,16 @@ class Case:
 
 def hearing(request: pytest.FixtureRequest) -> Case:
     path = request.getfixturevalue("tiny_en")
-    from hearing_rig import RATE_HZ, HearingRig, silence
+    spoken = request.getfixturevalue("spoken")
+    from hearing_rig import RATE_HZ, HearingRig
 
     rig = HearingRig(path)
-    return Case(rig, lambda: rig.file(silence(1).tobytes(), rate_hz=RATE_HZ), rig.stream, ask())
+    said = spoken.pcm(spoken.prompts(1)[0]).tobytes()
+
+    def brief(priority: Priority = "interactive") -> StreamId:
+        return rig.file(said, priority, rate_hz=RATE_HZ)
+
+    return Case(rig, brief, brief, rig.stream, ask())
 
 
 def speaking(request: pytest.FixtureRequest) -> Case:
@@ -50,7 +59,7 @@ def speaking(request: pytest.FixtureRequest) -> Case:
         rig.chunks(stream)
         return stream
 
-    return Case(rig, lambda: rig.say("One."), long, ask())
+    return Case(rig, lambda: rig.say("One."), partial(rig.say, "One."), long, ask())
 
 
 def writing(request: pytest.FixtureRequest) -> Case:
@@ -61,7 +70,10 @@ def writing(request: pytest.FixtureRequest) -> Case:
         rig.sink.deltas(stream, 2)
         return stream
 
-    return Case(rig, lambda: rig.submit(ask(max_tokens=2)), long, Synthesize("One."))
+    def brief(priority: Priority = "interactive") -> StreamId:
+        return rig.submit(ask(max_tokens=4), priority)
+
+    return Case(rig, brief, brief, long, Synthesize("One."))
 
 
 @pytest.fixture(scope="module", params=[*WRITERS, "faster_whisper", "piper"])
@@ -112,3 +124,19 @@ def test_a_halted_stream_can_be_cancelled(case: Case, halt: Halt) -> None:
     end = case.rig.sink.whole(stream)[-1]
     assert isinstance(end, Cancelled)
     assert end.reason == "slow_reader"
+
+
+def test_voice_work_is_told_and_so_is_its_end(case: Case) -> None:
+    case.rig.sink.whole(case.of_class("interactive"))
+    assert case.rig.sink.urgencies == []
+    case.rig.sink.whole(case.of_class("voice"))
+    case.rig.sink.wait(lambda: len(case.rig.sink.urgencies) >= 2 and not case.rig.sink.urgencies[-1])
+
+
+@pytest.mark.parametrize("priority", ["batch", "background"])
+def test_what_can_wait_ends_although_it_steps_aside_all_the_time(case: Case, priority: Priority) -> None:
+    case.rig.engine.step_aside(is_aside=True)
+    streams = [case.of_class(priority) for _ in range(2)]
+    assert all(not isinstance(case.rig.sink.whole(stream)[-1], Cancelled | Error) for stream in streams)
+    case.rig.engine.step_aside(is_aside=False)
+    case.rig.sink.whole(case.of_class(priority))

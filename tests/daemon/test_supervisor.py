@@ -200,6 +200,25 @@ def test_a_process_that_gets_on_or_has_nothing_to_do_is_left_alone(home: House, 
     assert not home.asked[0].ends
 
 
+def test_voice_work_in_one_process_has_the_others_step_aside_until_it_ends_or_dies(home: House) -> None:
+    home.ask(model=MODELS[0])
+    home.settle()
+    one = home.load(MODELS[0])
+    home.settle()
+    home.tell(one, actors.Urgent(is_urgent=True))
+    home.ask(model=MODELS[1])
+    home.settle()
+    other = home.load(MODELS[1])
+    home.settle()
+    home.tell(one, actors.Urgent(is_urgent=False))
+    home.tell(one, actors.Urgent(is_urgent=True))
+    home.settle()
+    assert (one.asides, other.asides) == ([], [True, False, True])
+    home.die(one.life)
+    home.settle()
+    assert other.asides[-1] is False
+
+
 # --- what an earlier daemon left
 
 

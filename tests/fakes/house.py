@@ -223,6 +223,8 @@ class Process:
     waits: bool = False
     """Its streams wait for their apps."""
     steps: int = 0
+    asides: list[bool] = field(default_factory=list)
+    """What it was told of voice work elsewhere."""
     streams: dict[int, actors.Submit] = field(default_factory=dict)
     requests: dict[int, int] = field(default_factory=dict)
     told_to_end: list[int] = field(default_factory=list)
@@ -634,6 +636,8 @@ class House:
                 process.told_to_end.append(stream)
             case actors.Forward(stream) if isinstance(wire.decode(frames[1:], wire.FROM_APP), control.Cancel):
                 process.told_to_end.append(stream)
+            case actors.StepAside(is_aside):
+                process.asides.append(is_aside)
             case actors.Leave():
                 process.leaving = True
             case actors.AskStats() if not process.deaf:

@@ -22,6 +22,7 @@ class ListeningSink:
         self._windows: defaultdict[StreamId, list[tuple[int, int]]] = defaultdict(list)
         self.batches: list[Sequence[tuple[StreamId, EngineEvent]]] = []
         self.signs = 0
+        self.urgencies: list[bool] = []
         self.failures: list[str] = []
 
     def emit(self, batch: Sequence[tuple[StreamId, EngineEvent]]) -> None:
@@ -34,6 +35,13 @@ class ListeningSink:
     def grant(self, stream: StreamId, limit_seq: int, limit_bytes: int) -> None:
         with self._heard:
             self._windows[stream].append((limit_seq, limit_bytes))
+            self._heard.notify_all()
+
+    def urgent(self, *, is_urgent: bool) -> None:
+        with self._heard:
+            if is_urgent == (self.urgencies[-1] if self.urgencies else False):
+                self.failures.append("urgent: that is no news")
+            self.urgencies.append(is_urgent)
             self._heard.notify_all()
 
     def alive(self) -> None:

@@ -7,6 +7,7 @@ an order does: each engine's own loop. One writer, so no lock in any engine.
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Final
 from inferd.messages.control import Feed
 from inferd.messages.events import CancelReason
 from inferd_actors.engine import Sink, StreamId, Submission
+from inferd_actors.engines.aside import Aside
 
 ALIVE_S: Final = 1.0
 """How long an idle loop sleeps: the contract wants a life sign about every second."""
@@ -93,6 +95,8 @@ class Desk:
         self._bell = threading.Event()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
+        self._aside = Aside()
+        self._is_urgent = False
 
     def _begin(self, loop: Callable[[], None], name: str) -> None:
         self._thread = threading.Thread(target=self._guard, args=(loop,), name=name, daemon=True)
@@ -121,6 +125,12 @@ class Desk:
         """Sleep until there is an order, at most this long."""
         if not self._orders and not self._closing.is_set():
             self._bell.wait(timeout_s)
+
+    def _tell_urgent(self, *, is_urgent: bool) -> None:
+        """Tell of voice work, if that is news."""
+        if is_urgent != self._is_urgent:
+            self._is_urgent = is_urgent
+            self._sink.urgent(is_urgent=is_urgent)
 
     def _put(self, order: Order) -> None:
         if len(self._orders) >= MAX_ORDERS:
@@ -160,6 +170,11 @@ class Desk:
     def cancel(self, stream: StreamId, reason: CancelReason) -> None:
         """End the stream."""
         self._put(Drop(stream, reason))
+
+    def step_aside(self, *, is_aside: bool) -> None:
+        """Make room for voice work elsewhere, or take the room back."""
+        self._aside.told(time.monotonic(), is_aside=is_aside)
+        self._bell.set()
 
     def close(self) -> None:
         """Stop the loop and wait until it has released the model."""

@@ -84,6 +84,7 @@ class Echo(Desk):
                 self._obey(order)
             self._settle()
             self._step(time.monotonic())
+            self._tell_urgent(is_urgent=any(one.submission.priority == "voice" for one in self._producing.values()))
             self._emit()
             self._sink.alive()
             left_s = self._pace.left_s(time.monotonic())

@@ -18,13 +18,14 @@ from contextlib import closing
 from typing import Final, assert_never
 
 from inferd.errors import InferenceError, InvalidRequest, QueueFull, UnsupportedMode
-from inferd.messages.control import PRIORITIES, Feed
+from inferd.messages.control import PRIORITIES, Feed, Priority
 from inferd.messages.events import TERMINALS, Cancelled, CancelReason
 from inferd.messages.speech import Transcribe, TranscribeStream
 from inferd_actors.engine import Capacity, EngineEvent, OnProgress, Sink, StreamId, Submission
 from inferd_actors.engines import options as settings
+from inferd_actors.engines.aside import can_wait
 from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hear, Hold, Order, Take, TakeNoMore
-from inferd_actors.engines.faster_whisper.hearing import Pass, Samples, unreadable
+from inferd_actors.engines.faster_whisper.hearing import Heard, Pass, Samples, unreadable
 from inferd_actors.engines.faster_whisper.intake import Intake
 from inferd_actors.engines.faster_whisper.line import next_turn
 from inferd_actors.engines.faster_whisper.live import LiveFile, LiveStream
@@ -50,6 +51,8 @@ class FasterWhisper(Desk):
     def __init__(self, sink: Sink) -> None:
         super().__init__(sink)
         self._lives: dict[StreamId, LiveStream | LiveFile] = {}
+        self._in_hand: Priority = "background"
+        """Class of the pass that the worker has, if it has one."""
         self._left: list[Reading] = []
         """Readers whose requests have ended, until their threads have."""
         self._batch: list[tuple[StreamId, EngineEvent]] = []
@@ -98,6 +101,7 @@ class FasterWhisper(Desk):
         self._conclude(now_s)
         more = self._advance(now_s)
         self._give(time.monotonic())
+        self._tell_urgent(is_urgent=self._worker.is_busy and self._in_hand == "voice")
         self._emit()
         self._sink.alive()
         return 0.0 if more else self._pause_s(time.monotonic())
@@ -112,6 +116,8 @@ class FasterWhisper(Desk):
         if done is None:
             return
         stream, heard = done
+        if isinstance(heard, Heard) and can_wait(self._in_hand):
+            self._aside.computed(heard.pass_s, now_s)
         live = self._lives.get(stream)
         if live is None:
             return
@@ -151,9 +157,11 @@ class FasterWhisper(Desk):
             return
         speaking = self._speaking
         turns = (live.turn(now_s, speaking) for live in self._lives.values() if not live.halted)
-        turn = next_turn(one for one in turns if one is not None)
+        may_all = self._aside.may_compute(now_s)
+        turn = next_turn(one for one in turns if one is not None and (may_all or not can_wait(one.priority)))
         if turn is None:
             return
+        self._in_hand = turn.priority
         asked = self._lives[turn.stream].next_pass()
         self._count(turn.kind, asked)
         self._worker.give(turn.stream, asked, now_s)
@@ -174,7 +182,8 @@ class FasterWhisper(Desk):
             return ALIVE_S
         speaking = self._speaking
         due = (live.due_s(speaking) for live in self._lives.values() if not live.halted)
-        return min([ALIVE_S, *(one - now_s for one in due if one is not None and one > now_s)])
+        patience_s = self._aside.wait_s(now_s) or ALIVE_S
+        return min([ALIVE_S, patience_s, *(one - now_s for one in due if one is not None and one > now_s)])
 
     def _deliver(self, stream: StreamId, events: list[EngineEvent]) -> None:
         self._batch += ((stream, event) for event in events)

@@ -16,15 +16,18 @@ from inferd_actors.engines.llama_cpp.composition import Part, compose
 from inferd_actors.engines.llama_cpp.nucleus import log_probabilities
 from inferd_actors.engines.llama_cpp.pace import Pace
 from inferd_actors.engines.llama_cpp.schedule import Schedule
+from inferd_actors.engines.llama_cpp.sequences import INTERACTIVE, VOICE
 from inferd_actors.engines.llama_cpp.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from inferd_actors.engine import EngineEvent, StreamId
+    from inferd_actors.engines.aside import Aside
     from inferd_actors.engines.llama_cpp.answer import Answer
     from inferd_actors.engines.llama_cpp.runtime import Runtime
     from inferd_actors.engines.llama_cpp.sampling import Step
+    from inferd_actors.engines.llama_cpp.sequences import Live
 
 LOOK_S: Final = 0.25
 """Between looks at the machine's cores: its counters tick every 10 ms, so a look tells a twenty-fifth of a core."""
@@ -35,10 +38,11 @@ Batch = list[tuple["StreamId", "EngineEvent"]]
 class Batching:
     """The requests that have a prompt, and the steps that answer them. Every method belongs to the loop's thread."""
 
-    def __init__(self, runtime: Runtime, counters: dict[str, float]) -> None:
+    def __init__(self, runtime: Runtime, counters: dict[str, float], aside: Aside) -> None:
         options, can_trim = runtime.options, runtime.model.can_trim
         self._runtime = runtime
         self._counters = counters
+        self._aside = aside
         self._pace = Pace()
         self._schedule = Schedule(
             slots=options.slots,
@@ -93,10 +97,11 @@ class Batching:
             return None
         batch = self._settle(now_s)
         parts = compose(
-            self._schedule.seated,
+            self._present(now_s),
             self._pace,
             batch_tokens=self._runtime.batch_tokens,
             free_cells=self._schedule.cells.free,
+            is_hurried=self._aside.is_aside(now_s),
             now_s=now_s,
         )
         if not parts:
@@ -106,6 +111,17 @@ class Batching:
             answer = self._answers[part.live.stream]
             batch += [(part.live.stream, event) for event in self._advance(answer, at)]
         return batch
+
+    def _present(self, now_s: float) -> list[Live]:
+        """Return whose parts a step may have: what can wait steps aside for voice, now and then."""
+        seated = self._schedule.seated
+        if all(live.rank <= INTERACTIVE for live in seated):
+            return seated
+        if any(live.rank == VOICE and not live.is_halted for live in seated):
+            self._aside.voice_here(now_s)
+        if self._aside.may_compute(now_s):
+            return seated
+        return [live for live in seated if live.rank <= INTERACTIVE]
 
     def _settle(self, now_s: float) -> Batch:
         """Let the schedule move requests until it is content; return what they are told about that."""
@@ -137,7 +153,10 @@ class Batching:
         read, written = sum(prompts), len(parts) - len(prompts)
         began_s = time.monotonic()
         wanted = iter(self._runtime.context.decode(rows))
-        self._pace.measured(read_tokens=read, written_tokens=written, step_s=time.monotonic() - began_s)
+        now_s = time.monotonic()
+        self._pace.measured(read_tokens=read, written_tokens=written, step_s=now_s - began_s)
+        if any(part.live.rank > INTERACTIVE for part in parts):
+            self._aside.computed(now_s - began_s, now_s)
         self._counters["steps"] += 1
         self._counters["prompt_tokens"] += read
         for part in parts:

@@ -32,8 +32,13 @@ class Part(NamedTuple):
     n_tokens: int
 
 
-def compose(seated: Sequence[Live], pace: Pace, *, batch_tokens: int, free_cells: int, now_s: float) -> list[Part]:
-    """Return the parts of the next step, at most `batch_tokens` and `free_cells` together; none when all are halted."""
+def compose(
+    seated: Sequence[Live], pace: Pace, *, batch_tokens: int, free_cells: int, is_hurried: bool = False, now_s: float
+) -> list[Part]:
+    """Return the parts of the next step, at most `batch_tokens` and `free_cells` together; none when all are halted.
+
+    `is_hurried`: voice is computed for somewhere, so the step is to be short.
+    """
     if len(seated) <= min(batch_tokens, free_cells) and all(live.is_writing for live in seated):  # 1
         return [Part(live, 1) for live in seated]
     active = sorted((live for live in seated if not live.is_halted), key=lambda live: live.urgency(now_s))
@@ -47,6 +52,8 @@ def compose(seated: Sequence[Live], pace: Pace, *, batch_tokens: int, free_cells
     parts = [Part(live, 1) for live in writing[: min(batch_tokens, free_cells)]]
     room = min(batch_tokens, free_cells) - len(parts)
     gap_s = ALONE_GAP_S if not writing else VOICE_GAP_S if any(live.rank == VOICE for live in writing) else GAP_S
+    if is_hurried and active is not voice:
+        gap_s = VOICE_GAP_S
     if reading:
         pending, most = sum(live.pending for live in reading), pace.chunk_tokens(gap_s, len(writing))
         room = min(room, _chunk(pending, min(room, most), len(writing)))

@@ -80,7 +80,9 @@ class LlamaCpp(Desk):
             ready.set_exception(reason)
             return
         self._preparing = Preparing(runtime, self._prepared, self._answers.__contains__, self._guard)
-        self._batching = Batching(runtime, self._counters)  # binds this thread to a core: none is started after it
+        self._batching = Batching(
+            runtime, self._counters, self._aside
+        )  # binds this thread to a core: none is started after it
         ready.set_result(runtime.capacity)
         try:
             self._loop()
@@ -98,7 +100,7 @@ class LlamaCpp(Desk):
             self._attend()
             batch = self._batching.step(time.monotonic())
             if batch is None:
-                self._rest(ALIVE_S)
+                self._rest(self._aside.wait_s(time.monotonic()) or ALIVE_S)
             else:
                 self._conclude(batch)
         self._attend()
@@ -115,6 +117,8 @@ class LlamaCpp(Desk):
             self._obey(order)
         while self._made:
             self._seat(self._made.popleft())
+        answers = self._answers.values()
+        self._tell_urgent(is_urgent=any(one.submission.priority == "voice" and not one.halted for one in answers))
         self._sink.alive()
 
     def _conclude(self, batch: Batch) -> None:

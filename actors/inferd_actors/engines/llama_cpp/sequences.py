@@ -17,6 +17,8 @@ HOLD_S: Final = 10.0
 """How long it keeps that class once it is seated: else the next arrival would take the seat at once."""
 VOICE: Final = 0
 """Rank of the class that nothing else becomes by waiting."""
+INTERACTIVE: Final = 1
+"""Rank of the last class that somebody waits for."""
 
 
 @dataclass(slots=True, eq=False)

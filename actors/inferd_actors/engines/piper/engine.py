@@ -25,6 +25,7 @@ from inferd.messages.speech import Synthesize
 from inferd_actors.engine import Capacity, EngineEvent, OnProgress, Sink, StreamId, Submission
 from inferd_actors.engines import cores
 from inferd_actors.engines import options as settings
+from inferd_actors.engines.aside import can_wait
 from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hear, Hold, Order, Take, TakeNoMore
 from inferd_actors.engines.piper import request, turns
 from inferd_actors.engines.piper.jobs import Job, Made, Over, Result, Told
@@ -116,6 +117,8 @@ class Piper(Desk):
             now_s = time.monotonic()
             self._send(now_s)
             self._hand_out(now_s)
+            speaking = self._streams.get(self._working.stream) if self._working else None
+            self._tell_urgent(is_urgent=speaking is not None and speaking.submission.priority == "voice")
             self._sink.alive()
             self._rest(self._patience_s(time.monotonic()))
         self._attend()
@@ -129,7 +132,7 @@ class Piper(Desk):
 
     def _patience_s(self, now_s: float) -> float:
         waits = (live.wait_s(now_s) for live in self._streams.values())
-        return min((one for one in waits if one is not None), default=ALIVE_S)
+        return min((one for one in (*waits, self._aside.wait_s(now_s) or None) if one is not None), default=ALIVE_S)
 
     def _attend(self) -> None:
         for order in self._taken():
@@ -154,10 +157,13 @@ class Piper(Desk):
 
     def _hand_out(self, now_s: float) -> None:
         """Give the worker the next piece, or have it put off what it has for a more urgent one."""
+        may_all = self._aside.may_compute(now_s)
         waiting = turns.first(
             self._claim(live, now_s)
             for live in self._streams.values()
-            if (live.job is None or live.job is not self._working) and live.wants_turn(now_s)
+            if (live.job is None or live.job is not self._working)
+            and live.wants_turn(now_s)
+            and (may_all or not can_wait(live.submission.priority))
         )
         for stream, live in self._streams.items():
             if window := live.window():
@@ -199,6 +205,8 @@ class Piper(Desk):
                 if is_whole:
                     self._counters["characters"] += len(job.piece.text)
                     self._counters["compute_s"] += job.compute_s
+                if live and can_wait(live.submission.priority):
+                    self._aside.computed(job.compute_s, time.monotonic())
                 if live and failure:
                     self._refuse(job.stream, failure)
                 elif live and is_whole:

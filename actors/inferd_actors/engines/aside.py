@@ -1,0 +1,64 @@
+"""Work that can wait steps aside while somebody speaks: when an engine computes for the classes batch and background. Pure.
+
+Covers: the decision, for every engine. Why: ear, text and voice of a conversation are three processes on the same cores, and
+each knows the classes of its own requests alone; beside eight batch streams on two cores a turn takes four times as long. So an
+engine tells when it computes for a voice request (`Sink.urgent`), the daemon tells the others (`Engine.step_aside`), and they
+give such work a `SHARE` of the time, never nothing: it must end under endless talk, and its streams must not look hung.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from inferd.messages.control import PRIORITIES, Priority
+
+SHARE: Final = 0.2
+"""Of the time: what a conversation then loses is no more than the machine's own noise."""
+LINGER_S: Final = 0.25
+"""For so long after the last voice work: from ear to text to voice a turn passes in milliseconds, and a step of eight streams,
+begun in between, takes 50 on two cores."""
+
+
+def can_wait(priority: Priority) -> bool:
+    """Tell whether work of this class steps aside."""
+    return PRIORITIES.index(priority) > PRIORITIES.index("interactive")
+
+
+class Aside:
+    """Whether work that can wait may be computed now."""
+
+    def __init__(self) -> None:
+        self._is_told = False
+        self._until_s = 0.0
+        """Voice work was seen; it counts until then."""
+        self._rest_until_s = 0.0
+
+    def told(self, now_s: float, *, is_aside: bool) -> None:
+        """Voice work elsewhere has begun, or ended."""
+        if self._is_told and not is_aside:
+            self._until_s = max(self._until_s, now_s + LINGER_S)
+        self._is_told = is_aside
+
+    def voice_here(self, now_s: float) -> None:
+        """This engine itself computes for a voice request."""
+        self._until_s = now_s + LINGER_S
+
+    def may_compute(self, now_s: float) -> bool:
+        """Tell whether it is the turn of work that can wait."""
+        return now_s >= self._rest_until_s or not self.is_aside(now_s)
+
+    def wait_s(self, now_s: float) -> float:
+        """Return how long it is until then, if no voice work comes; 0: now."""
+        if self.may_compute(now_s):
+            return 0.0
+        until_s = self._rest_until_s if self._is_told else min(self._rest_until_s, self._until_s)
+        return until_s - now_s
+
+    def computed(self, took_s: float, now_s: float) -> None:
+        """Work that could wait was computed, until now."""
+        if self.is_aside(now_s):
+            self._rest_until_s = now_s + took_s * (1 / SHARE - 1)
+
+    def is_aside(self, now_s: float) -> bool:
+        """Tell whether voice is computed for, here or elsewhere."""
+        return self._is_told or now_s < self._until_s

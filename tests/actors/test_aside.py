@@ -1,0 +1,61 @@
+"""How much of the time work that can wait gets while somebody speaks."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferd.messages.control import PRIORITIES
+from inferd_actors.engines.aside import LINGER_S, SHARE, Aside, can_wait
+
+STEPS = st.lists(st.floats(0.001, 0.5), min_size=1, max_size=40)
+
+
+def test_only_classes_that_nobody_waits_for_step_aside() -> None:
+    assert [one for one in PRIORITIES if can_wait(one)] == ["batch", "background"]
+
+
+@given(STEPS)
+def test_it_gets_its_share_while_voice_work_goes_on_elsewhere_and_never_nothing(steps_s: list[float]) -> None:
+    aside, now_s, computed_s = Aside(), 100.0, 0.0
+    aside.told(now_s, is_aside=True)
+    for step_s in steps_s:
+        assert aside.may_compute(now_s)
+        now_s, computed_s = now_s + step_s, computed_s + step_s
+        aside.computed(step_s, now_s)
+        wait_s = aside.wait_s(now_s)
+        assert wait_s > 0
+        assert not aside.may_compute(now_s + wait_s / 2)
+        now_s += wait_s + 1e-6
+    assert computed_s / (now_s - 100.0) == pytest.approx(SHARE, abs=0.01)
+
+
+@given(STEPS)
+def test_without_voice_work_it_is_never_held_back(steps_s: list[float]) -> None:
+    aside, now_s = Aside(), 100.0
+    for step_s in steps_s:
+        assert aside.may_compute(now_s)
+        assert not aside.is_aside(now_s)
+        now_s += step_s
+        aside.computed(step_s, now_s)
+        assert aside.wait_s(now_s) == 0
+
+
+def test_the_end_of_voice_work_counts_a_moment_later() -> None:
+    aside = Aside()
+    aside.told(1.0, is_aside=True)
+    aside.computed(10.0, 1.0)
+    aside.told(2.0, is_aside=False)
+    assert aside.wait_s(2.0) == pytest.approx(LINGER_S)
+    assert not aside.may_compute(2.0 + 0.9 * LINGER_S)
+    assert aside.may_compute(2.0 + 1.1 * LINGER_S)
+
+
+def test_own_voice_work_counts_too() -> None:
+    aside = Aside()
+    aside.voice_here(1.0)
+    assert aside.is_aside(1.0)
+    aside.computed(10.0, 1.0)
+    assert not aside.may_compute(1.0 + 0.9 * LINGER_S)
+    assert aside.may_compute(1.0 + 1.1 * LINGER_S)
