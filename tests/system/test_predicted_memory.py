@@ -1,4 +1,4 @@
-"""Predicted memory against that of real models' processes, in several sizes of context: within a tenth.
+"""Predicted memory against that of real models' processes, within a tenth; `bench_loads` has more sizes of context.
 
 The model is a copy, for pages of a file that other processes have mapped count half. Memory is read after eight streams: by
 then each part has been used, and a process gives nothing back.
@@ -30,12 +30,12 @@ pytestmark = [
 ]
 
 NEAR = 0.10
+SHARED_BYTES = 16 * 2**20
+"""What a process's part of the libraries' pages may shrink by, when other processes of the machine have them mapped, too."""
 STREAMS = 8
 LIVES: Mapping[str, tuple[str, dict[str, int]]] = {
-    "starter/512:a": ("starter", {"context_tokens": 512, "shelf_bytes": 0}),
     "starter/2048:a": ("starter", {"context_tokens": 2_048, "shelf_bytes": 0}),
-    "starter/4096:a": ("starter", {"context_tokens": 4_096, "shelf_bytes": 0}),
-    "starter/shelf:a": ("starter", {"context_tokens": 1_024, "shelf_bytes": 16 * 2**20}),
+    "starter/shelf:a": ("starter", {"context_tokens": 512, "shelf_bytes": 16 * 2**20}),
     "tiny/chat:a": ("chat", {"shelf_bytes": 0}),
     "tiny/windowed:a": ("windowed", {"shelf_bytes": 0}),
     "tiny/recurrent:a": ("recurrent", {"shelf_bytes": 0}),
@@ -74,7 +74,8 @@ def test_a_prediction_is_near_what_the_process_takes(
         _serve(client, name)
         measured = _pss_bytes(daemon.model(name).pid)
         client.models.unload(name)
-    assert measured == pytest.approx(predicted, rel=NEAR), f"{predicted / 2**20:.0f} and {measured / 2**20:.0f} MiB"
+    near = pytest.approx(predicted, rel=NEAR, abs=SHARED_BYTES)
+    assert measured == near, f"{predicted / 2**20:.0f} and {measured / 2**20:.0f} MiB"
 
 
 def _serve(client: Client, model: str) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from inferd.messages.control import PRIORITIES, Priority
 
-SHARE: Final = 0.2
+SHARE: Final = 0.1
 """Of the time: what a conversation then loses is no more than the machine's own noise."""
 LINGER_S: Final = 0.25
 """For so long after the last voice work: from ear to text to voice a turn passes in milliseconds, and a step of eight streams,

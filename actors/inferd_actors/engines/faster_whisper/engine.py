@@ -18,7 +18,7 @@ from contextlib import closing
 from typing import Final, assert_never
 
 from inferd.errors import InferenceError, InvalidRequest, QueueFull, UnsupportedMode
-from inferd.messages.control import PRIORITIES, Feed, Priority
+from inferd.messages.control import PRIORITIES, Feed
 from inferd.messages.events import TERMINALS, Cancelled, CancelReason
 from inferd.messages.speech import Transcribe, TranscribeStream
 from inferd_actors.engine import Capacity, EngineEvent, OnProgress, Sink, StreamId, Submission
@@ -27,7 +27,7 @@ from inferd_actors.engines.aside import can_wait
 from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hear, Hold, Order, Take, TakeNoMore
 from inferd_actors.engines.faster_whisper.hearing import Heard, Pass, Samples, unreadable
 from inferd_actors.engines.faster_whisper.intake import Intake
-from inferd_actors.engines.faster_whisper.line import next_turn
+from inferd_actors.engines.faster_whisper.line import Turn, next_turn
 from inferd_actors.engines.faster_whisper.live import LiveFile, LiveStream
 from inferd_actors.engines.faster_whisper.options import Options
 from inferd_actors.engines.faster_whisper.reading import Reading
@@ -51,8 +51,8 @@ class FasterWhisper(Desk):
     def __init__(self, sink: Sink) -> None:
         super().__init__(sink)
         self._lives: dict[StreamId, LiveStream | LiveFile] = {}
-        self._in_hand: Priority = "background"
-        """Class of the pass that the worker has, if it has one."""
+        self._in_hand: Turn | None = None
+        """Whose pass the worker has, or had last."""
         self._left: list[Reading] = []
         """Readers whose requests have ended, until their threads have."""
         self._batch: list[tuple[StreamId, EngineEvent]] = []
@@ -101,7 +101,8 @@ class FasterWhisper(Desk):
         self._conclude(now_s)
         more = self._advance(now_s)
         self._give(time.monotonic())
-        self._tell_urgent(is_urgent=self._worker.is_busy and self._in_hand == "voice")
+        in_hand = self._in_hand if self._worker.is_busy else None
+        self._tell_urgent(is_urgent=in_hand is not None and in_hand.priority == "voice")
         self._emit()
         self._sink.alive()
         return 0.0 if more else self._pause_s(time.monotonic())
@@ -116,7 +117,7 @@ class FasterWhisper(Desk):
         if done is None:
             return
         stream, heard = done
-        if isinstance(heard, Heard) and can_wait(self._in_hand):
+        if isinstance(heard, Heard) and self._in_hand is not None and _can_wait(self._in_hand):
             self._aside.computed(heard.pass_s, now_s)
         live = self._lives.get(stream)
         if live is None:
@@ -158,10 +159,10 @@ class FasterWhisper(Desk):
         speaking = self._speaking
         turns = (live.turn(now_s, speaking) for live in self._lives.values() if not live.halted)
         may_all = self._aside.may_compute(now_s)
-        turn = next_turn(one for one in turns if one is not None and (may_all or not can_wait(one.priority)))
+        turn = next_turn(one for one in turns if one is not None and (may_all or not _can_wait(one)))
         if turn is None:
             return
-        self._in_hand = turn.priority
+        self._in_hand = turn
         asked = self._lives[turn.stream].next_pass()
         self._count(turn.kind, asked)
         self._worker.give(turn.stream, asked, now_s)
@@ -292,3 +293,8 @@ class FasterWhisper(Desk):
             f"body.language: {language!r} is none of the {len(known)} languages of {model}: an ISO 639-1 code, as en or de",
             details={"field": "body.language"},
         )
+
+
+def _can_wait(turn: Turn) -> bool:
+    """Tell whether a pass steps aside for voice work elsewhere: partial texts, too, for an answer is waited for sooner."""
+    return turn.kind == "partial" or can_wait(turn.priority)
