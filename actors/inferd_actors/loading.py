@@ -1,7 +1,7 @@
 """The load of a model's engine, beside the line: a thread of its own, and what it reports.
 
-Covers: one load in a life, importing the engine's libraries before there is one to load, progress, result or failure as
-messages. Does not cover what a load does: the engines.
+Covers: one load in a life, importing the engine's libraries and opening a file before there is one to load, progress, result
+or failure as messages. Does not cover what a load does: the engines.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Literal, get_args
 
 from inferd.errors import LoadFailed
@@ -30,8 +31,11 @@ Cause = Literal["file_missing", "file_corrupt", "no_memory", "engine"]
 CAUSES: Final[dict[object, Cause]] = {cause: cause for cause in get_args(Cause)}
 
 
+OpenAhead = Callable[[str, str, messages.Options], EngineFactory | None]
+
+
 class Loading:
-    """The one load of this process. `report` is called from its thread. `prepare(engine)` imports; see `engines`."""
+    """The one load of this process. `report` is called from its thread. `prepare`, `open_ahead`: see `engines`."""
 
     def __init__(
         self,
@@ -39,12 +43,16 @@ class Loading:
         sink: Sink,
         report: Callable[[object], None],
         prepare: Callable[[str], None],
+        open_ahead: OpenAhead,
     ) -> None:
         self._factory = factory
         self._sink = sink
         self._report = report
         self._prepare = prepare
+        self._open_ahead = open_ahead
         self._is_prepared = False
+        self._ahead: tuple[str, EngineFactory] | None = None
+        """An engine, and how it is made with the file that was opened for it."""
         self._thread: threading.Thread | None = None
         self._reported_s = 0.0
         self._phases = Phases()
@@ -55,10 +63,13 @@ class Loading:
         """What was reported when the engine was ready; None until then."""
 
     def prepare(self, order: messages.Prepare) -> None:
-        """Import an engine's libraries in the background; once in a life, and not after its load began."""
+        """Import an engine's libraries, then open a file if one is named, in the background.
+
+        Once in a life, and not after its load began.
+        """
         if self._thread is None and not self._is_prepared:
             self._is_prepared = True
-            threading.Thread(target=self._import, args=(order.engine,), name="preparing", daemon=True).start()
+            threading.Thread(target=self._get_ready, args=(order,), name="preparing", daemon=True).start()
 
     def begin(self, order: messages.Load) -> None:
         """Load in the background; a second order changes nothing."""
@@ -74,13 +85,24 @@ class Loading:
         if self._thread is not None:
             self._thread.join()
 
-    def _import(self, engine: str) -> None:
-        _be_nice()
-        self._try(lambda: self._imported(engine))
+    def _get_ready(self, order: messages.Prepare) -> None:
+        self._try(lambda: self._prepared(order))
 
-    def _imported(self, engine: str) -> messages.Prepared:
-        self._prepare(engine)
-        return messages.Prepared()
+    def _prepared(self, order: messages.Prepare) -> messages.Prepared:
+        """Import, letting others go first; then open: not so, for a process that is started then would stay behind others."""
+        with ThreadPoolExecutor(1, "importing", _be_nice) as importing:
+            importing.submit(self._prepare, order.engine).result()
+        opened = self._opened(order) if order.path else None
+        if opened is not None:
+            self._ahead = order.engine, opened
+        return messages.Prepared(is_open=opened is not None)
+
+    def _opened(self, order: messages.Prepare) -> EngineFactory | None:
+        """Return how the engine is made with the file open; None also where that fails: the load will say why."""
+        try:
+            return self._open_ahead(order.engine, order.path, order.options)
+        except LoadFailed:
+            return None
 
     def _load(self, order: messages.Load) -> None:
         self._try(lambda: self._ready(order))
@@ -99,7 +121,7 @@ class Loading:
     def _ready(self, order: messages.Load) -> messages.Loaded:
         began_s = time.monotonic()
         self._phases.enter("importing", began_s)
-        self.engine = engine = self._factory(order.engine)(self._sink)
+        self.engine = engine = self._maker(order.engine)(self._sink)
         if self._closed:
             raise LoadFailed("told to leave before the load began", details={"cause": "engine"})
         capacity = engine.load(order.path, order.options, self._progress)
@@ -113,6 +135,10 @@ class Loading:
             phases=self._phases.took_s,
         )
         return self.loaded
+
+    def _maker(self, engine: str) -> EngineFactory:
+        made_for, maker = self._ahead or ("", None)
+        return maker if maker is not None and made_for == engine else self._factory(engine)
 
     def _progress(self, progress: float, phase: str) -> None:
         now_s = time.monotonic()

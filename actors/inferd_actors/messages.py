@@ -87,9 +87,14 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Import this engine's libraries, to a process that has no model yet; answered by `prepared` or `load_failed`."""
+    """Import this engine's libraries, to a process that has no model yet; answered by `prepared` or `load_failed`.
+
+    With a `path`: then open this file as far as a load with these `options` can go before its cache is made.
+    """
 
     engine: Name
+    path: ShortText = ""
+    options: Options = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +240,9 @@ class ActorHello:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A process without a model could load one without importing anything."""
+    """A process without a model could load one without importing anything. `is_open`: it holds the named file open."""
+
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from inferd.messages import control
 from inferd_actors import engines, messages
 from inferd_actors.engine import Engine, EngineFactory, StreamId, Submission
 from inferd_actors.host import ActorSpec, Line, prepare_process
-from inferd_actors.loading import Loading
+from inferd_actors.loading import Loading, OpenAhead
 from inferd_actors.refusals import as_event
 from inferd_actors.service import PROTOCOL
 from inferd_actors.streams import HEARD_LIVE, Command, Grant, Pass, Send, Stop, Streams
@@ -100,6 +100,7 @@ class Model:
         *,
         factory: Callable[[str], EngineFactory] = engines.factory,
         prepare: Callable[[str], None] = engines.prepare,
+        open_ahead: OpenAhead = engines.open_ahead,
     ) -> None:
         self._spec = spec
         self._name = spec.model
@@ -107,7 +108,7 @@ class Model:
         self._outlet = outlet
         self._streams = Streams()
         self._words = EngineWords(outlet.settle, die)
-        self._loading = Loading(factory, self._words, self._report, prepare)
+        self._loading = Loading(factory, self._words, self._report, prepare, open_ahead)
         self._alive_s = 0.0
         self._is_urgent = False
         """What the daemon was told last."""

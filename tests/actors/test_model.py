@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from inferd import wire
+from inferd.errors import LoadFailed
 from inferd.messages import control, events
 from inferd.messages.bounds import Blob
 from inferd.messages.operations import Generate, Loopback, Message, Operation
 from inferd_actors import engines, messages
 from inferd_actors.engine import Capacity, EngineFactory, OnProgress, Sink, StreamId
 from inferd_actors.host import ActorSpec
+from inferd_actors.loading import OpenAhead
 from inferd_actors.model import Model
 from inferd_actors.streams.table import STARVED_FEED_S
 from inferd_actors.words import AHEAD_EVENTS, EngineWords
@@ -28,13 +30,18 @@ WIDE = 900, 2**20
 class Line:
     """The outlet of a model: what it sent, taken apart. Messages and ticks run in the test's thread, as in the line's."""
 
-    def __init__(self, factory: Callable[[str], EngineFactory] | None = None, model: str = MODEL) -> None:
+    def __init__(
+        self,
+        factory: Callable[[str], EngineFactory] | None = None,
+        model: str = MODEL,
+        open_ahead: OpenAhead = engines.open_ahead,
+    ) -> None:
         self.sent: list[object] = []
         self.closed = False
         self.deaths: list[str] = []
         self._woken = threading.Event()
         spec = ActorSpec("", 7, "model", model, "secret-secret")
-        self.model = Model(spec, self, self.die, factory=factory or engines.factory)
+        self.model = Model(spec, self, self.die, factory=factory or engines.factory, open_ahead=open_ahead)
 
     def send(self, frames: Sequence[bytes]) -> None:
         route = messages.read_route(frames[0])
@@ -182,6 +189,39 @@ def test_a_process_imports_once_whatever_it_is_told(standby: Line) -> None:
     standby.load()
     standby.first(messages.Loaded)
     assert not [one for one in standby.sent if isinstance(one, messages.LoadFailed)]
+
+
+def test_a_file_that_is_opened_ahead_is_what_the_load_goes_on_with() -> None:
+    opened = []
+
+    def open_ahead(engine: str, path: str, options: Mapping[str, object]) -> EngineFactory:
+        opened.append((engine, path, options))
+        return engines.factory("echo")
+
+    def none_other(engine: str) -> EngineFactory:
+        raise AssertionError(engine)
+
+    line = Line(none_other, model="", open_ahead=open_ahead)
+    line.tell(messages.Prepare("echo", "/any", {"tokens_per_s": 5.0}))
+    assert line.first(messages.Prepared).is_open
+    line.load()
+    line.first(messages.Loaded)
+    assert opened == [("echo", "/any", {"tokens_per_s": 5.0})]
+    line.tell(messages.Leave(0.0))
+    line.until(lambda: line.closed)
+
+
+def test_a_file_that_cannot_be_opened_ahead_leaves_the_process_standing_by() -> None:
+    def open_ahead(_engine: str, path: str, _options: Mapping[str, object]) -> EngineFactory:
+        raise LoadFailed(path, details={"cause": "file_corrupt"})
+
+    line = Line(model="", open_ahead=open_ahead)
+    line.tell(messages.Prepare("echo", "/any"))
+    assert not line.first(messages.Prepared).is_open
+    line.load()
+    line.first(messages.Loaded)
+    line.tell(messages.Leave(0.0))
+    line.until(lambda: line.closed)
 
 
 def hello_of(line: Line) -> messages.ActorHello:

@@ -17,6 +17,7 @@ from inferd.errors import LoadFailed
 
 if TYPE_CHECKING:
     from inferd_actors.engine import EngineFactory
+    from inferd_actors.messages import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,14 @@ class Room:
     """Top-level packages that must be installed; if there are any, the room has a `prepare()` that imports them."""
     extra: str = ""
     """The extra of this distribution that brings them."""
+    opens_ahead: bool = False
+    """Whether the room has an `open_ahead(path, options)`."""
 
 
 ROOMS: Final[Mapping[str, Room]] = MappingProxyType(
     {
         "echo": Room("inferd_actors.engines.echo"),
-        "llama_cpp": Room("inferd_actors.engines.llama_cpp", ("llama_cpp", "jinja2"), "llama"),
+        "llama_cpp": Room("inferd_actors.engines.llama_cpp", ("llama_cpp", "jinja2"), "llama", opens_ahead=True),
         "faster_whisper": Room("inferd_actors.engines.faster_whisper", ("faster_whisper", "av", "numpy"), "speech"),
         "piper": Room("inferd_actors.engines.piper", ("piper", "onnxruntime", "sentencex", "numpy"), "speech"),
     }
@@ -62,6 +65,18 @@ def prepare(name: str) -> None:
     factory(name)
     if ROOMS[name].needs:
         import_module(ROOMS[name].module).prepare()
+
+
+def open_ahead(name: str, path: str, options: Options) -> EngineFactory | None:
+    """Return how this engine is made with the file open already, as far as a load can go before its cache is made.
+
+    None: it opens nothing before a load, here or with these options. Blocks as long as reading the weights does; raises
+    LoadFailed as the load would.
+    """
+    if not ROOMS[name].opens_ahead:
+        return None
+    opened: EngineFactory | None = import_module(ROOMS[name].module).open_ahead(path, options)
+    return opened
 
 
 def _failed(problem: str, name: str) -> LoadFailed:

@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
 
 from inferd.errors import InferenceError, QueueFull, UnsupportedMode
@@ -33,6 +32,7 @@ from inferd_actors.engines.llama_cpp.options import Options
 from inferd_actors.refusals import as_event
 
 if TYPE_CHECKING:
+    from inferd_actors.engines.llama_cpp.opening import Opened
     from inferd_actors.engines.llama_cpp.preparing import Prepared, Refused
 
 WAITING: Final = 256
@@ -45,8 +45,10 @@ Batch = list[tuple[StreamId, EngineEvent]]
 class LlamaCpp(Desk):
     """The llama.cpp engine. See the engine contract for its methods."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, ahead: Opened | None = None) -> None:
+        """`ahead`: a file that was opened before its load is ordered."""
         super().__init__(sink)
+        self._ahead = ahead
         self._answers: dict[StreamId, Answer] = {}
         self._orderly = itertools.count(1)
         self._made: deque[Prepared | Refused] = deque()
@@ -75,7 +77,7 @@ class LlamaCpp(Desk):
             from inferd_actors.engines.llama_cpp.preparing import Preparing
             from inferd_actors.engines.llama_cpp.runtime import load
 
-            runtime = load(path, Path(path).name, options, on_progress, lambda: not self._closing.is_set())
+            runtime = load(path, options, on_progress, lambda: not self._closing.is_set(), self._ahead)
         except BaseException as reason:  # noqa: BLE001 - whoever waits for the load is told, whatever it was
             ready.set_exception(reason)
             return

@@ -85,6 +85,11 @@ class Prediction:
         return self.weights_bytes + self.reordered_bytes + self.cache_bytes + self.compute_bytes
 
     @property
+    def opened_bytes(self) -> int:
+        """What an open file takes on a CPU, beyond the process that holds it, before there is a cache."""
+        return self.weights_bytes + self.reordered_bytes + self.words_bytes + self.template_bytes
+
+    @property
     def loaded_bytes(self) -> int:
         """Everything on a CPU once it has served requests, with an empty shelf."""
         return self.device_bytes + self.words_bytes + self.base_bytes + self.template_bytes

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from inferd_actors.engine import Capacity
 from inferd_actors.engines.llama_cpp import library
+from inferd_actors.engines.llama_cpp.opening import Opened, open_file
 from inferd_actors.engines.llama_cpp.options import Options
 from inferd_actors.engines.llama_cpp.sampling import Defaults, defaults_of
 from inferd_actors.engines.llama_cpp.sizes import sizes_of
-from inferd_actors.engines.llama_cpp.template import ChatTemplate, Renderer
+from inferd_actors.engines.llama_cpp.template import ChatTemplate
 
 if TYPE_CHECKING:
     from inferd_actors.engine import OnProgress
-
 
 LOADING_THREADS: Final = 1
 """Until it serves: others compute meanwhile, and threads that wait for each other on cores that these use only burn time. The
@@ -57,10 +57,13 @@ class Runtime:
         self.model.close()
 
 
-def load(path: str, name: str, options: Options, on_progress: OnProgress, go_on: Callable[[], bool]) -> Runtime:
+def load(
+    path: str, options: Options, on_progress: OnProgress, go_on: Callable[[], bool], ahead: Opened | None = None
+) -> Runtime:
     """Return the model ready to answer, its weights read once. Blocks; raises LoadFailed.
 
-    `go_on`: asked while reading; False gives up. The process that renders chat templates starts and compiles meanwhile.
+    `go_on`: asked while reading; False gives up. `ahead`: a file that was opened before; it is closed if it is not this one.
+    The process that renders chat templates starts and compiles meanwhile.
     """
 
     def report(done: float) -> bool:
@@ -71,11 +74,9 @@ def load(path: str, name: str, options: Options, on_progress: OnProgress, go_on:
     library.open_library()
     on_progress(0.0, "reading weights")
     with ExitStack() as built:
-        renderer = Renderer()
-        built.callback(renderer.close)
-        model = library.Model(path, gpu_layers=options.gpu_layers, on_progress=report)
-        built.callback(model.close)
-        template = _template(model, name, renderer)
+        opened = _reused(ahead, path, options) or open_file(path, options.gpu_layers, report)
+        built.callback(opened.close)
+        model = opened.model
         sizes = sizes_of(options, model.trained_tokens, is_offloaded=model.is_offloaded)
         on_progress(0.9, "preparing the cache")
         context = library.Context(
@@ -89,17 +90,23 @@ def load(path: str, name: str, options: Options, on_progress: OnProgress, go_on:
         on_progress(0.95, "warming up")
         _warm_up(model, context)
         defaults = defaults_of(model.metadata)
-        if template is None:
-            renderer.close()
-        else:
+        if opened.template is not None:
             on_progress(0.98, "compiling the chat template")
-            template.await_compiled()
+            opened.await_template()
         runtime = Runtime(
-            model, context, template, defaults, options, sizes.context_tokens, sizes.cells, sizes.batch_tokens
+            model, context, opened.template, defaults, options, sizes.context_tokens, sizes.cells, sizes.batch_tokens
         )
         built.pop_all()
     on_progress(1.0, "starting the loop")
     return runtime
+
+
+def _reused(ahead: Opened | None, path: str, options: Options) -> Opened | None:
+    """Return what was opened ahead if it is still what is to be loaded; else it is closed."""
+    if ahead is None or ahead.is_still(path, options.gpu_layers):
+        return ahead
+    ahead.close()
+    return None
 
 
 def _warm_up(model: library.Model, context: library.Context) -> None:
@@ -107,13 +114,3 @@ def _warm_up(model: library.Model, context: library.Context) -> None:
     tokens = model.vocabulary.tokenize("a", add_begin=True, marks=False)
     context.decode([library.Row(0, 0, tokens, wants_logits=True)])
     context.forget(0)
-
-
-def _template(model: library.Model, name: str, renderer: Renderer) -> ChatTemplate | None:
-    """Return the model's chat template, which `renderer` begins to compile; None: the file has none."""
-    if model.template is None:
-        return None
-    words = model.vocabulary
-    return ChatTemplate(
-        model.template, name=name, begin_text=words.begin_text, end_text=words.end_text, renderer=renderer
-    )

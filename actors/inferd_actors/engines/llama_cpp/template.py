@@ -58,6 +58,11 @@ class Renderer:
         """Of the process."""
         return self._process.pid
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process is there."""
+        return self._process.poll() is None
+
     def close(self) -> None:
         """End the process. Does not wait for a template that runs: it is killed. Harmless when repeated."""
         self.line.close()
@@ -108,6 +113,11 @@ class ChatTemplate:
     def process_id(self) -> int | None:
         """Of the process that renders; None while there is none."""
         return self._renderer.process_id if self._renderer else None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is a process that renders."""
+        return self._renderer is not None and self._renderer.is_alive
 
     def close(self) -> None:
         """End the process. Does not wait for a template that runs: it is killed."""

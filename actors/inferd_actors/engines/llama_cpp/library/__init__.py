@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from inferd_actors.engines.llama_cpp.library.context import Context, Row
 from inferd_actors.engines.llama_cpp.library.log import open_library
-from inferd_actors.engines.llama_cpp.library.model import Model
+from inferd_actors.engines.llama_cpp.library.model import Model, offloads
 from inferd_actors.engines.llama_cpp.library.sampler import Sampler
 from inferd_actors.engines.llama_cpp.library.vocabulary import Tokens, Vocabulary, VocabularyFile
 
-__all__ = ["Context", "Model", "Row", "Sampler", "Tokens", "Vocabulary", "VocabularyFile", "open_library"]
+__all__ = ["Context", "Model", "Row", "Sampler", "Tokens", "Vocabulary", "VocabularyFile", "offloads", "open_library"]

@@ -18,6 +18,11 @@ CACHE_VALUE_BYTES = 2
 """Keys and values are kept in 16 bits."""
 
 
+def offloads(gpu_layers: int) -> bool:
+    """Tell whether a GPU would compute, or a part of it."""
+    return gpu_layers != 0 and bool(lib.llama_supports_gpu_offload())
+
+
 class Model:
     """A loaded model file."""
 
@@ -33,7 +38,7 @@ class Model:
         if not self._model:
             raise load_failed(f"llama.cpp cannot load {path}")
         self.vocabulary = Vocabulary(self._model)
-        self.is_offloaded = gpu_layers != 0 and bool(lib.llama_supports_gpu_offload())
+        self.is_offloaded = offloads(gpu_layers)
         """Whether a GPU computes, or a part of it."""
 
     def close(self) -> None:
