@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inferd.errors import LoadFailed
+from inferd_actors.engines import ROOMS
 from inferd_actors.engines.faster_whisper import prediction as faster_whisper
 from inferd_actors.engines.llama_cpp.prediction import predict
 from inferd_actors.engines.piper import prediction as piper
@@ -20,10 +21,22 @@ if TYPE_CHECKING:
     from inferd_daemon.catalogue import Schema
     from inferd_daemon.store.shelf import Store
 
+OPENED_AHEAD: Final = frozenset(name for name, room in ROOMS.items() if room.opens_ahead)
 Foreseen = int | LoadFailed | None
 """Bytes of a life at its peak; why its load would fail; None: nothing is known."""
 OnForeseen = Callable[[Foreseen], None]
 """In the loop."""
+
+
+class Ahead(NamedTuple):
+    """A file that can be opened before a load is ordered, and what it then takes."""
+
+    path: str
+    opened_bytes: int
+
+
+OnAhead = Callable[[Ahead | None], None]
+"""In the loop. None: it cannot be, or is not worth it."""
 
 
 class Foresight:
@@ -41,6 +54,22 @@ class Foresight:
             self._headers.ask(path, lambda answer: then(self._foreseen(schema, answer)))
         else:
             then(path)
+
+    def ask_ahead(self, schema: Schema, then: OnAhead) -> None:
+        """Have `then` told what opening this model's file ahead of a load comes to: at once, or with its file's header."""
+        path = self._path(schema)
+        if schema.engine in OPENED_AHEAD and isinstance(path, Path):
+            self._headers.ask(path, lambda answer: then(self._ahead(schema, path, answer)))
+        else:
+            then(None)
+
+    def _ahead(self, schema: Schema, path: Path, answer: Answer) -> Ahead | None:
+        if isinstance(answer, LoadFailed) or answer.parts != 1:
+            return None
+        try:
+            return Ahead(str(path), predict(answer, schema.engine_options, reordered=self._reordered).opened_bytes)
+        except LoadFailed:
+            return None
 
     def _path(self, schema: Schema) -> Path | LoadFailed | None:
         try:

@@ -1,8 +1,10 @@
-"""When a process stands by without a model, for which engine, and when it ends. Pure.
+"""When a process stands by without a model, for which engine, which file it has open, and when it ends. Pure.
 
 Covers: the one process that has an engine's libraries imported and waits for a model: a load that takes it saves the start of a
-process and the import. It is a convenience and nobody waits for it: it begins only when the machine is quiet and nobody has to
-leave for its memory, it is the first to leave when memory is short, and it comes back with growing pauses if it dies.
+process and the import. Where that takes little of what is free it has a file open too, that of the model used last of those
+that are not loaded: a load of that one has its weights and vocabulary. It is a convenience and nobody waits for it: it begins
+only when the machine is quiet and nobody has to leave for its memory, it is the first to leave when memory is short, and it
+comes back with growing pauses if it dies.
 Does not cover its processes (`standby_process`) nor which model takes it (`lifecycle`).
 
 ABSENT → STARTING → READY → taken, so ABSENT again. Whoever wants it ended says `ending`; it counts until it is gone.
@@ -11,6 +13,7 @@ ABSENT → STARTING → READY → taken, so ABSENT again. Whoever wants it ended
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +26,11 @@ LONGEST_PAUSE_S: Final = 600.0
 """After a death or for want of memory, 10 s doubling to ten minutes: one that cannot live must not cost much."""
 START_LIMIT_S: Final = 120.0
 """One that does not stand by after this long hangs: as long as a load may go without progress (`lifecycle`)."""
+
+SPARE_TIMES: Final = 4
+"""A file is opened ahead of its load only where so many times its bytes are free: nobody has asked for it yet."""
+MOST_OPENED_BYTES: Final = 4 * 2**30
+"""A larger one is not: a disk that reads 36 MB/s has it within `START_LIMIT_S`."""
 
 
 class State(enum.Enum):
@@ -41,6 +49,8 @@ class _One:
     stuck_at_s: float
     state: State = State.STARTING
     pid: int = 0
+    model: str = ""
+    is_open: bool = False
 
 
 class Standby:
@@ -97,21 +107,21 @@ class Standby:
         self._has_keeper = False
         self._one = None
 
-    def began(self, life: Life, engine: str, now_s: float) -> None:
-        """It was ordered."""
-        self._one = _One(life, engine, now_s + START_LIMIT_S)
+    def began(self, life: Life, engine: str, now_s: float, model: str = "") -> None:
+        """It was ordered. `model`: the one used last, whether its file is to be opened or not."""
+        self._one = _One(life, engine, now_s + START_LIMIT_S, model=model)
 
     def came(self, life: Life, pid: int) -> None:
         """Its process is there."""
         if self._one is not None and self._one.life == life:
             self._one.pid = pid
 
-    def prepared(self, life: Life) -> bool:
-        """It has imported everything; return whether it stands by now: not if it is to end."""
+    def prepared(self, life: Life, *, is_open: bool = False) -> bool:
+        """It has imported everything; return whether it stands by now: not if it is to end. `is_open`: its model's file is."""
         one = self._one
         if one is None or one.life != life or one.state is not State.STARTING:
             return False
-        one.state, self._pause_s = State.READY, FIRST_PAUSE_S
+        one.state, one.is_open, self._pause_s = State.READY, is_open, FIRST_PAUSE_S
         return True
 
     def taken(self, life: Life) -> None:
@@ -167,3 +177,18 @@ class Standby:
     def engine(self) -> str:
         """Whose libraries it has, or will have; empty: there is none."""
         return self._one.engine if self._one is not None else ""
+
+    def suits(self, engine: str, model: str) -> bool:
+        """Tell whether it is what one that began now would be; also while there is none."""
+        one = self._one
+        return one is None or (one.engine, one.model) == (engine, model)
+
+    @property
+    def open_model(self) -> str:
+        """The model whose file it has open; empty: none."""
+        return self._one.model if self._one is not None and self._one.is_open else ""
+
+
+def is_worth_opening(opened_bytes: int, has_spare: Callable[[int], bool]) -> bool:
+    """Tell whether a file is opened ahead of its load. `has_spare(bytes)`: so much more would fit with nobody leaving."""
+    return opened_bytes <= MOST_OPENED_BYTES and has_spare(SPARE_TIMES * opened_bytes)

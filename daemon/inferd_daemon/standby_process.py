@@ -1,14 +1,15 @@
 """The standby's side of the supervisor: has its process started, prepared, given away and ended.
 
-Covers: what its comings and goings mean for keeper, ledger and `lifecycle`; for which engine it stands by. Does not cover when
-(`standby`). Runs in the loop; never blocks.
+Covers: what its comings and goings mean for keeper, ledger and `lifecycle`; for which engine it stands by, and with which
+file open. Does not cover when (`standby`). Runs in the loop; never blocks.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -19,15 +20,21 @@ from inferd_daemon.crossing import Fence, Order, ToActor
 from inferd_daemon.fleet import KEEPER, spawn_orders
 from inferd_daemon.ids import Life
 from inferd_daemon.lifecycle import State
+from inferd_daemon.standby import is_worth_opening
 
 if TYPE_CHECKING:
-    from inferd_daemon.catalogue import Models
+    from inferd_daemon.catalogue import ModelId, Models, Schema
     from inferd_daemon.cluster import Cluster
     from inferd_daemon.fleet import Fleet
+    from inferd_daemon.foresight import Ahead
     from inferd_daemon.standby import Standby
     from inferd_daemon.steward import Steward
 
 log = structlog.get_logger()
+
+
+USED: Final = 16
+"""Models that are remembered as used, for the one to open next."""
 
 
 class Company(Protocol):
@@ -38,6 +45,9 @@ class Company(Protocol):
 
     def is_quiet(self, now_s: float) -> bool:
         """Tell whether no request is unfinished and no model comes or goes."""
+
+    def clock_changed(self) -> None:
+        """Something else may be due first than before."""
 
 
 class StandbyProcess:
@@ -58,7 +68,13 @@ class StandbyProcess:
         self._company = company
         self._engine, self._is_installed = "", False
         """For the next one."""
-        self.loaded(catalogue.of(catalogue.starter_id).engine)
+        self._used: dict[ModelId, None] = {}
+        """Models that were loaded, the latest last."""
+        self._order = actors.Prepare("")
+        """What the present one is to be told."""
+        self._is_asking = False
+        """Whether a file's header is awaited, to begin with."""
+        self.loaded(catalogue.starter_id)
 
     # --- when
 
@@ -68,31 +84,64 @@ class StandbyProcess:
         if stuck_at_s is not None and now_s >= stuck_at_s:
             self.end("it took too long to start", now_s)
         is_quiet = self._company.is_quiet(now_s)
-        if self._standby.looks(is_quiet=is_quiet, now_s=now_s) and self._is_of_use(now_s):
-            self._begin(now_s)
-        elif is_quiet and self._standby.engine not in ("", self._engine) and self._is_of_use(now_s):
-            self.end("another engine is used", now_s)
+        is_due = self._standby.looks(is_quiet=is_quiet, now_s=now_s)
+        if not is_quiet or self._is_asking or not self._is_of_use(now_s):
+            return
+        latest = self._latest(now_s)
+        if is_due:
+            self._begin(latest, now_s)
+        elif not self._standby.suits(self._engine, str(latest.id) if latest else ""):
+            self.end("another model was used since", now_s)
 
     def next_timer_s(self) -> float | None:
         """Return when `look` is due."""
         if self._standby.stuck_at_s is not None:
             return self._standby.stuck_at_s
         due_s = self._standby.next_timer_s()
-        return due_s if due_s is not None and self._is_of_use(due_s) else None
+        return due_s if due_s is not None and not self._is_asking and self._is_of_use(due_s) else None
 
     def _is_of_use(self, now_s: float) -> bool:
         """Tell whether a model of this engine could be loaded: without one no process is kept for it."""
+        return self._is_installed and any(True for _ in self._loadable(now_s))
+
+    def _loadable(self, now_s: float) -> Iterator[Schema]:
+        """Yield the models of this engine that could be loaded."""
         view = self._company.fleet.lifecycle.view
         of_engine = (schema for schema in self._catalogue.schemas if schema.engine == self._engine)
-        return self._is_installed and any(view(schema.id, now_s).state is State.STORED for schema in of_engine)
+        return (schema for schema in of_engine if view(schema.id, now_s).state is State.STORED)
 
-    def _begin(self, now_s: float) -> None:
-        if not self._company.steward.stand_by(self._engine, now_s):
+    def _latest(self, now_s: float) -> Schema | None:
+        """Return the one of them that was used last; None: none was."""
+        loadable = {schema.id: schema for schema in self._loadable(now_s)}
+        return next((loadable[model] for model in reversed(self._used) if model in loadable), None)
+
+    def _begin(self, latest: Schema | None, now_s: float) -> None:
+        """Start one, with the file of the model used last to be opened: once it is known what that takes."""
+        if latest is None:
+            self._start(None, None, now_s)
+            return
+        self._is_asking = True
+        self._company.steward.ahead(latest, partial(self._known, latest))
+
+    def _known(self, latest: Schema, ahead: Ahead | None) -> None:
+        now_s, self._is_asking = time.monotonic(), False
+        if self._standby.looks(is_quiet=self._company.is_quiet(now_s), now_s=now_s):  # a header may have taken a while
+            self._start(latest, ahead, now_s)
+        self._company.clock_changed()
+
+    def _start(self, latest: Schema | None, ahead: Ahead | None, now_s: float) -> None:
+        steward = self._company.steward
+        if ahead is not None and not is_worth_opening(ahead.opened_bytes, partial(steward.has_spare, now_s=now_s)):
+            ahead = None
+        if not steward.stand_by(self._engine, ahead.opened_bytes if ahead else 0, now_s):
             self._standby.refused(now_s)
             log.info("no standby", reason="memory is short")
             return
+        self._order = actors.Prepare(self._engine)
+        if ahead is not None and latest is not None:
+            self._order = actors.Prepare(self._engine, ahead.path, dict(latest.engine_options))
         life = self._company.fleet.lifecycle.set_aside()
-        self._standby.began(life, self._engine, now_s)
+        self._standby.began(life, self._engine, now_s, str(latest.id) if latest else "")
         self._post(spawn_orders(self._cluster, life, "model", ""))
 
     def _is_quiet(self) -> bool:
@@ -105,16 +154,18 @@ class StandbyProcess:
         return life == self._standby.life
 
     def came(self, hello: actors.ActorHello) -> None:
-        """It has said hello: it is told what to import."""
+        """It has said hello: it is told what to import, and which file to open."""
         life = Life(hello.life)
         self._standby.came(life, hello.pid)
-        self._post([ToActor(life, actors.Prepare(self._standby.engine))])
+        self._post([ToActor(life, self._order)])
 
     def said(self, life: Life, message: object, now_s: float) -> None:
         """Take what it, or the keeper, said about it."""
         match message:
-            case actors.Prepared() if self._standby.prepared(life):
-                log.info("standing by", life=life, engine=self._standby.engine)
+            case actors.Prepared(is_open) if self._standby.prepared(life, is_open=is_open):
+                log.info("standing by", life=life, engine=self._standby.engine, open=self._standby.open_model or None)
+                if self._order.path and not is_open:
+                    self._holds_nothing(now_s)
                 self._company.fleet.step(lifecycle.StoodBy(life, self._standby.pid), now_s)
                 self._company.fleet.know_headers(self._standby.engine, self._is_quiet)
             case actors.LoadFailed():
@@ -123,6 +174,12 @@ class StandbyProcess:
                 self._standby.came(life, message.pid)
             case _:
                 pass
+
+    def _holds_nothing(self, now_s: float) -> None:
+        """Give back what was reserved for a file that it has not opened."""
+        self._company.steward.standby_gone(now_s)
+        if not self._company.steward.stand_by(self._standby.engine, 0, now_s):
+            self.end("memory is short", now_s)
 
     def offer(self, engine: str) -> Life | None:
         """Return the life that a load with this engine may take."""
@@ -133,11 +190,20 @@ class StandbyProcess:
         self._standby.taken(life)
         self._company.steward.standby_gone(now_s)
 
-    def loaded(self, engine: str) -> None:
-        """A model of this engine was loaded: it is taken that the next one will be of the same, if there is much to import."""
+    def loaded(self, model: ModelId) -> None:
+        """A model was loaded: it is taken that the next one will be of its engine, if there is much to import."""
+        self.used(model)
+        engine = self._catalogue.of(model).engine
         if engine != self._engine and ROOMS[engine].needs:
             self._engine = engine
             self._is_installed = not missing(engine)
+
+    def used(self, model: ModelId) -> None:
+        """A model was loaded, or was given a request: of those that are stored, the latest is opened ahead of its next load."""
+        self._used.pop(model, None)
+        self._used[model] = None
+        if len(self._used) > USED:
+            del self._used[next(iter(self._used))]
 
     # --- its end
 

@@ -32,7 +32,7 @@ from inferd_daemon.telemetry import report
 if TYPE_CHECKING:
     from inferd.messages.events import Error
     from inferd_daemon.catalogue import Models, Schema
-    from inferd_daemon.foresight import Foreseen, Foresight
+    from inferd_daemon.foresight import Foreseen, Foresight, OnAhead
     from inferd_daemon.store.shelf import Store
 
 log = structlog.get_logger()
@@ -268,10 +268,22 @@ class Steward:
         _, verdict = self.ledger.preview(schema.id, need_bytes, now_s)
         return not isinstance(verdict, (TooLarge, Squeezed))
 
-    def stand_by(self, engine: str, now_s: float) -> bool:
-        """Reserve what a process takes that has an engine's libraries and no model; False: somebody would have to leave."""
+    def ahead(self, schema: Schema, then: OnAhead) -> None:
+        """Have `then` told what opening this model's file before its load comes to."""
+        self._foresight.ask_ahead(schema, then)
+
+    def has_spare(self, need_bytes: int, now_s: float) -> bool:
+        """Tell whether so much more could be held without anybody having to leave. Looks at the machine's memory."""
         self._step(ledger.Ticked(), now_s, look=True)
-        need_bytes = ledger.prepared_bytes(engine)
+        return self.ledger.has_spare(need_bytes)
+
+    def stand_by(self, engine: str, opened_bytes: int, now_s: float) -> bool:
+        """Reserve what a process takes that has an engine's libraries, an open file perhaps, and no model.
+
+        False: somebody would have to leave.
+        """
+        self._step(ledger.Ticked(), now_s, look=True)
+        need_bytes = ledger.prepared_bytes(engine) + opened_bytes
         if STANDBY in self.ledger.accounts.holdings or not self.ledger.has_spare(need_bytes):
             return False
         self._step(ledger.Asked(STANDBY, need_bytes, "", RANKS["background"], 0.0), now_s)

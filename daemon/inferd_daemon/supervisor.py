@@ -251,7 +251,7 @@ class Supervisor:
     def announced(self, view: lifecycle.View, now_s: float) -> None:
         """A model's state changed."""
         if view.state is lifecycle.State.READY:
-            self._standing.loaded(self._catalogue.of(view.model).engine)
+            self._standing.loaded(view.model)
         self.steward.announced(view, now_s)
         self.requests.announced(view, now_s)
         self.custodian.announced(view, now_s)
@@ -335,6 +335,7 @@ class Supervisor:
         if self.requests.work.inflight(life) == 1:
             self._pulses.began(life, now_s)
         self.steward.used(model, now_s)
+        self._standing.used(model)
 
     def kept(self, model: ModelId, keep_s: float | None, now_s: float) -> None:
         """A request has used this model, which is to stay for so long; None: as configured."""
@@ -417,8 +418,12 @@ class Supervisor:
         return {**found, STANDBY: self._standing.pid} if self._standing.pid else found
 
     def standby_processes(self) -> tuple[tuple[int, str], ...]:
-        """Return (pid, name) of the process without a model: its engine once it stands by; none: there is none."""
-        name = self._standby.engine if self._standby.is_ready else "starting"
+        """Return (pid, name) of the process without a model; none: there is none.
+
+        The name: its engine once it stands by, and behind it the model whose file it has open.
+        """
+        standby = self._standby
+        name = f"{standby.engine} {standby.open_model}".rstrip() if standby.is_ready else "starting"
         return ((self._standing.pid, name),) if self._standing.pid else ()
 
     def measured(self, used_bytes: Mapping[ModelId, int], began_s: float) -> None:

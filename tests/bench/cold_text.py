@@ -40,6 +40,8 @@ LOOK_S: Final = 0.005
 SETTLES_S: Final = 1.0
 """After a standby has come, or a process has ended: headers are read, memory is given back."""
 PATIENCE_S: Final = 120.0
+STANDS_BY: Final = ("standby", f"llama_cpp {STARTER}")
+"""The process, with the file of the model that was used last open."""
 OVERHEAD: Final = "ways between, and what the daemon decides"
 
 
@@ -137,7 +139,7 @@ async def _heard(daemon: DaemonProcess, number: int) -> Heard:
 
 def _stands_by(daemon: DaemonProcess) -> bool:
     with daemon.client("bench") as client:
-        return any((row.kind, row.name) == ("standby", "llama_cpp") for row in client.daemon.status().processes)
+        return any((row.kind, row.name) == STANDS_BY for row in client.daemon.status().processes)
 
 
 def _until(is_so: Callable[[], bool], look_s: float = 0.1) -> None:

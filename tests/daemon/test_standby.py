@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from inferd_daemon.ids import Life
-from inferd_daemon.standby import FIRST_PAUSE_S, LONGEST_PAUSE_S, QUIET_S, START_LIMIT_S, Standby
+from inferd_daemon.standby import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    MOST_OPENED_BYTES,
+    QUIET_S,
+    SPARE_TIMES,
+    START_LIMIT_S,
+    Standby,
+    is_worth_opening,
+)
 
 ENGINE = "llama_cpp"
 LIFE = Life(7)
@@ -110,6 +119,37 @@ def test_one_that_is_to_end_is_not_found_hanging_again() -> None:
     standby.began(LIFE, ENGINE, 50.0)
     standby.ending(60.0)
     assert standby.stuck_at_s is None
+
+
+def test_it_has_its_models_file_open_only_if_it_says_so_and_only_while_it_is_there() -> None:
+    for is_open in (True, False):
+        standby = Standby(is_wanted=True)
+        standby.began(LIFE, ENGINE, 0.0, "me/one:a")
+        assert standby.open_model == ""
+        standby.prepared(LIFE, is_open=is_open)
+        assert standby.open_model == ("me/one:a" if is_open else "")
+        standby.taken(LIFE)
+        assert standby.open_model == ""
+
+
+def test_it_suits_as_long_as_another_one_would_be_for_the_same_engine_and_model_whether_a_file_was_opened_or_not() -> (
+    None
+):
+    standby = Standby(is_wanted=True)
+    assert standby.suits(ENGINE, "me/two:a"), "there is none that could be replaced"
+    standby.began(LIFE, ENGINE, 0.0, "me/one:a")
+    standby.prepared(LIFE, is_open=False)
+    assert standby.suits(ENGINE, "me/one:a")
+    assert not standby.suits(ENGINE, "me/two:a")
+    assert not standby.suits("echo", "me/one:a")
+
+
+@given(opened_bytes=st.integers(0, 2 * MOST_OPENED_BYTES), free_bytes=st.integers(0, 10 * MOST_OPENED_BYTES))
+def test_a_file_is_opened_ahead_only_if_it_is_small_and_small_beside_what_is_free(
+    opened_bytes: int, free_bytes: int
+) -> None:
+    is_worth = is_worth_opening(opened_bytes, lambda need_bytes: need_bytes <= free_bytes)
+    assert is_worth == (opened_bytes <= min(MOST_OPENED_BYTES, free_bytes // SPARE_TIMES))
 
 
 class Model(RuleBasedStateMachine):

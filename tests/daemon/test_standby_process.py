@@ -15,11 +15,12 @@ from inferd.messages.events import Cancelled, Error, Finished, WarmedUp
 from inferd.messages.schemas import ModelSchema
 from inferd_actors import messages as actors
 from inferd_actors.engines import missing
+from inferd_actors.engines.llama_cpp.prediction import predict
 from inferd_daemon.catalogue import STANDBY
 from inferd_daemon.ledger import PROCESS_BYTES, Room
 from inferd_daemon.orphans import PATIENCE_S
 from inferd_daemon.pulse import LONGEST_QUIET_S
-from inferd_daemon.standby import FIRST_PAUSE_S, QUIET_S, START_LIMIT_S
+from inferd_daemon.standby import FIRST_PAUSE_S, QUIET_S, SPARE_TIMES, START_LIMIT_S
 
 pytestmark = pytest.mark.skipif(bool(missing("llama_cpp")), reason="nothing to import, so nothing stands by")
 GIB = 2**30
@@ -108,6 +109,94 @@ def test_a_load_that_took_long_is_not_taken_for_hung_either(home: House) -> None
 def test_its_header_is_known_before_the_load(home: House) -> None:
     stands_by(home)
     home.wait_until(lambda: home.headers_read > 0)
+
+
+OPENED_BYTES = predict(HEADER, {}).opened_bytes
+OTHER, OTHER_FILE = "test/other:gguf", __file__
+
+
+def load(home: House, model: str) -> Process:
+    """Have a model loaded by a process of its own, and answer."""
+    home.ask(model=model)
+    home.wait_until(lambda: any(one.name == model for one in home.processes.values()))
+    process = home.load(model)
+    home.finish(process, next(iter(process.streams)))
+    home.settle()
+    return process
+
+
+def use(home: House, model: str) -> None:
+    """Have a model loaded, and leave again."""
+    process = load(home, model)
+    home.ask(operations.Unload(model))
+    home.settle()
+    home.obey(process)
+    home.settle()
+
+
+def told_to_open(home: House) -> Process:
+    """Return the process that stands by next, once it was told what to open."""
+    home.wait_until(lambda: bool(standbys(home)))
+    (process,) = standbys(home)
+    home.greet(process)
+    home.settle()
+    return process
+
+
+def test_the_file_of_the_model_that_was_used_last_is_opened_and_its_memory_reserved(home: House) -> None:
+    use(home, FILED)
+    home.wait(QUIET_S)
+    process = told_to_open(home)
+    assert (process.opens, held_bytes(home)) == (FILE, PROCESS_BYTES + OPENED_BYTES)
+    home.tell(process, actors.Prepared(is_open=True))
+    home.settle()
+    assert home.supervisor.standby_processes() == ((1, f"llama_cpp {FILED}"),)
+    home.ask(model=FILED)
+    home.wait_until(lambda: process.loading)
+    assert held_bytes(home) == 0, "it is the model's now"
+
+
+def test_what_it_did_not_open_is_not_reserved(home: House) -> None:
+    use(home, FILED)
+    home.wait(QUIET_S)
+    process = told_to_open(home)
+    home.tell(process, actors.Prepared(is_open=False))
+    home.settle()
+    assert held_bytes(home) == PROCESS_BYTES
+    assert home.supervisor.standby_processes() == ((1, "llama_cpp"),)
+    home.wait(10 * QUIET_S)
+    assert standbys(home) == [process]
+
+
+def test_nothing_is_opened_where_that_would_take_much_of_what_is_free(home: House) -> None:
+    use(home, FILED)
+    home.room = Room(64 * GIB, int(6.4 * GIB) + PROCESS_BYTES + (SPARE_TIMES - 1) * OPENED_BYTES, 0)
+    home.wait(QUIET_S)
+    assert told_to_open(home).opens == ""
+    assert held_bytes(home) == PROCESS_BYTES
+
+
+def test_of_two_models_it_opens_the_one_that_is_not_loaded_and_another_one_takes_its_place_for_the_other(
+    home: House,
+) -> None:
+    home.store.stored.add(OTHER)
+    registered = home.ask(operations.Register(ModelSchema(OTHER, engine="llama_cpp", file=OTHER_FILE)))
+    home.wait_until(partial(_has_ended, registered))
+    use(home, OTHER)
+    process = load(home, FILED)
+    home.wait(QUIET_S)
+    earlier = told_to_open(home)
+    assert earlier.opens == OTHER_FILE
+    home.tell(earlier, actors.Prepared(is_open=True))
+    home.settle()
+    home.ask(operations.Unload(FILED))
+    home.settle()
+    home.obey(process)
+    home.settle()
+    home.wait(QUIET_S)
+    home.wait(FIRST_PAUSE_S)
+    later = told_to_open(home)
+    assert (later.opens, earlier.life in home.processes) == (FILE, False)
 
 
 def test_another_stands_by_once_there_is_a_model_for_it_and_it_is_quiet(home: House) -> None:

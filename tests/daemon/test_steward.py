@@ -277,7 +277,7 @@ def test_a_batch_of_facts_has_one_clock(home: House) -> None:
 def test_a_process_without_a_model_reserves_what_its_engines_libraries_take(engine: str, *, fits: bool) -> None:
     with house(PROCESS_BYTES) as home:
         begins = [False]
-        home.run(lambda: begins.append(home.supervisor.steward.stand_by(engine, home.clock[0])))
+        home.run(lambda: begins.append(home.supervisor.steward.stand_by(engine, 0, home.clock[0])))
         assert begins[-1] == fits
         assert home.ledger.accounts.held_bytes(RAM) == (PROCESS_BYTES if fits else 0)
 

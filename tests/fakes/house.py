@@ -215,6 +215,8 @@ class Process:
     """Empty: no connection."""
     loading: bool = False
     preparing: bool = False
+    opens: str = ""
+    """The file that it was told to open while it stands by."""
     leaving: bool = False
     deaf: bool = False
     """It hangs: hears everything and does nothing."""
@@ -625,7 +627,7 @@ class House:
             return
         match message:
             case actors.Prepare():
-                process.preparing = True
+                process.preparing, process.opens = True, message.path
             case actors.Load():
                 process.name = process.name or message.model
                 process.loading = True

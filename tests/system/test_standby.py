@@ -35,10 +35,10 @@ def rows(file: Path) -> str:
 
 
 def standbys(daemon: DaemonProcess, name: str = "llama_cpp") -> list[int]:
-    """Return the processes that stand by; with the name `starting` those that will."""
+    """Return the processes that stand by, with a model's file open or without; with the name `starting` those that will."""
     with daemon.client("harness") as client:
         told = client.daemon.status().processes
-        return [one.pid for one in told if (one.kind, one.name) == ("standby", name)]
+        return [one.pid for one in told if one.kind == "standby" and one.name.split()[0] == name]
 
 
 def stands_by(daemon: DaemonProcess, *, beside: int = 0) -> int:
@@ -87,6 +87,31 @@ def test_a_load_takes_the_process_that_stands_by_and_tells_that_it_had_none_to_s
     other = stands_by(daemon, beside=pid)
     assert ask(client, TWO) == TWO
     assert daemon.model(TWO).pid == other
+
+
+def test_the_file_of_the_model_that_was_used_last_is_open_and_a_load_of_any_model_answers_as_ever(
+    daemon: DaemonProcess, client: Client
+) -> None:
+    def text(model: str) -> str:
+        return client.generate("hello", model=model, max_tokens=8, temperature=0.0).text
+
+    def has_one_open() -> int:
+        (row,) = [one for one in client.daemon.status().processes if one.kind == "standby"]
+        assert row.name == f"llama_cpp {ONE}"
+        return row.pid
+
+    before = text(ONE)
+    earlier = daemon.model(ONE).pid
+    client.models.unload(ONE)
+    stands_by(daemon, beside=earlier)
+    pid = has_one_open()
+    assert text(ONE) == before
+    assert daemon.model(ONE).pid == pid
+    client.models.unload(ONE)
+    stands_by(daemon, beside=pid)
+    pid = has_one_open()
+    assert text(TWO) == before, "it is the same file by another name"
+    assert daemon.model(TWO).pid == pid
 
 
 def test_without_one_the_start_of_the_process_is_told(daemon: DaemonProcess, client: Client) -> None:
