@@ -74,12 +74,15 @@ class StandbyProcess:
         """What the present one is to be told."""
         self._is_asking = False
         """Whether a file's header is awaited, to begin with."""
+        self._has_moved = False
+        """Whether a model came or went since the last look."""
         self.loaded(catalogue.starter_id)
 
     # --- when
 
     def look(self, now_s: float) -> None:
         """Start one if its time has come; end one that hangs, or for an engine that is not the one in use any more."""
+        self._has_moved = False
         stuck_at_s = self._standby.stuck_at_s
         if stuck_at_s is not None and now_s >= stuck_at_s:
             self.end("it took too long to start", now_s)
@@ -95,6 +98,8 @@ class StandbyProcess:
 
     def next_timer_s(self) -> float | None:
         """Return when `look` is due."""
+        if self._has_moved:
+            return 0.0
         if self._standby.stuck_at_s is not None:
             return self._standby.stuck_at_s
         due_s = self._standby.next_timer_s()
@@ -197,6 +202,12 @@ class StandbyProcess:
         if engine != self._engine and ROOMS[engine].needs:
             self._engine = engine
             self._is_installed = not missing(engine)
+
+    def moved(self) -> None:
+        """A model's state changed: it may be another one whose file is to be open."""
+        if not self._has_moved:
+            self._has_moved = True
+            self._company.clock_changed()
 
     def used(self, model: ModelId) -> None:
         """A model was loaded, or was given a request: of those that are stored, the latest is opened ahead of its next load."""

@@ -252,6 +252,7 @@ class Supervisor:
         """A model's state changed."""
         if view.state is lifecycle.State.READY:
             self._standing.loaded(view.model)
+        self._standing.moved()
         self.steward.announced(view, now_s)
         self.requests.announced(view, now_s)
         self.custodian.announced(view, now_s)

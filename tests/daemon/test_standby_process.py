@@ -168,6 +168,22 @@ def test_what_it_did_not_open_is_not_reserved(home: House) -> None:
     assert standbys(home) == [process]
 
 
+def test_a_file_whose_model_is_removed_is_open_no_longer(home: House) -> None:
+    home.store.stored.add(OTHER)
+    registered = home.ask(operations.Register(ModelSchema(OTHER, engine="llama_cpp", file=OTHER_FILE)))
+    home.wait_until(partial(_has_ended, registered))
+    use(home, OTHER)
+    home.wait(QUIET_S)
+    process = told_to_open(home)
+    assert process.opens == OTHER_FILE
+    home.tell(process, actors.Prepared(is_open=True))
+    home.settle()
+    removed = home.ask(operations.Unregister(OTHER))
+    home.wait_until(partial(_has_ended, removed))
+    home.wait(1.0)
+    assert process.life not in home.processes
+
+
 def test_nothing_is_opened_where_that_would_take_much_of_what_is_free(home: House) -> None:
     use(home, FILED)
     home.room = Room(64 * GIB, int(6.4 * GIB) + PROCESS_BYTES + (SPARE_TIMES - 1) * OPENED_BYTES, 0)
