@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import pytest
 
@@ -12,12 +14,14 @@ from inferd.errors import LoadFailed
 from inferd_actors.engines.llama_cpp.prediction import predict
 from inferd_actors.headers.header import Header
 from inferd_daemon.catalogue import Schema, curated
-from inferd_daemon.foresight import Foreseen, Foresight
+from inferd_daemon.foresight import Ahead, Foreseen, Foresight
 from inferd_daemon.headers import Headers
 from inferd_daemon.store import Store
 
 HEADER = Header(architecture="llama", context_tokens=4_096, tensor_bytes={"Q4_0": 10**9})
 CORRUPT = LoadFailed("cut off", details={"cause": "file_corrupt"})
+
+Told = TypeVar("Told")
 
 
 class OneFile:
@@ -36,20 +40,36 @@ class OneFile:
 def foreseen(
     file: Path | None, said: Header | LoadFailed = HEADER, *, engine: str = "llama_cpp", **options: int
 ) -> Foreseen:
+    return told(file, said, engine, options, Foresight.ask)
+
+
+def ahead(
+    file: Path | None, said: Header | LoadFailed = HEADER, *, engine: str = "llama_cpp", **options: int
+) -> Ahead | None:
+    return told(file, said, engine, options, Foresight.ask_ahead)
+
+
+def told(
+    file: Path | None,
+    said: Header | LoadFailed,
+    engine: str,
+    options: Mapping[str, int],
+    asking: Callable[[Foresight, Schema, Callable[[Told], None]], None],
+) -> Told:
     def read(_path: str) -> Header:
         if isinstance(said, LoadFailed):
             raise said
         return said
 
-    async def ask() -> Foreseen:
-        told: asyncio.Future[Foreseen] = asyncio.get_running_loop().create_future()
+    async def ask() -> Told:
+        answered: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as tasks:
             foresight = Foresight(Headers(tasks, read), cast("Store", OneFile(file)), {"Q4_0"})
-            foresight.ask(catalogue.find("test/one:a"), told.set_result)
-            return await told
+            asking(foresight, catalogue.find("test/one:a"), answered.set_result)
+            return await answered
 
     source = {"file": "/any.gguf"} if engine == "llama_cpp" else {}
-    catalogue = curated().with_rows({"test/one:a": {"engine": engine, "engine_options": options, **source}})
+    catalogue = curated().with_rows({"test/one:a": {"engine": engine, "engine_options": dict(options), **source}})
     return asyncio.run(ask())
 
 
@@ -77,3 +97,21 @@ def test_a_corrupt_file_a_wrong_setting_and_a_missing_file_tell_why_the_load_wou
 
 def test_an_engine_without_files_tells_nothing(file: Path) -> None:
     assert foreseen(file, engine="echo") is None
+
+
+def test_a_file_that_is_opened_ahead_takes_its_weights_and_their_copies_but_no_cache_and_no_process(file: Path) -> None:
+    whole = predict(HEADER, {}, reordered={"Q4_0"})
+    opened = ahead(file, context_tokens=4_096)
+    assert opened == Ahead(str(file), whole.weights_bytes + whole.reordered_bytes)
+    with_words = replace(HEADER, vocabulary=1_000, merges=900, has_template=True)
+    more = ahead(file, with_words)
+    assert more is not None
+    assert more.opened_bytes > opened.opened_bytes
+
+
+def test_a_model_that_could_not_be_loaded_is_in_several_files_or_has_none_is_not_opened_ahead(file: Path) -> None:
+    assert ahead(file, CORRUPT) is None
+    assert ahead(file, context_tokens=10**6) is None
+    assert ahead(file, replace(HEADER, parts=2)) is None
+    assert ahead(None) is None
+    assert ahead(file, engine="echo") is None
