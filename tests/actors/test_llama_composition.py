@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from array import array
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inferd_actors.engine import StreamId
 from inferd_actors.engines.llama_cpp.composition import compose
 from inferd_actors.engines.llama_cpp.pace import GAP_S, LEAST_TOKENS, MEASURED_TOKENS, VOICE_GAP_S, Pace
-from inferd_actors.engines.llama_cpp.sequences import VOICE, Live
+from inferd_actors.engines.llama_cpp.sequences import AHEAD_TOKENS, SPOKEN_TOKENS_PER_S, VOICE, Live
 from inferd_actors.engines.llama_cpp.threads import Reading, choose
 
 DESCRIBED = st.lists(
@@ -98,6 +99,27 @@ def test_a_hurried_step_reads_no_more_than_a_step_beside_voice_may(
     assert read <= max(pace.chunk_tokens(VOICE_GAP_S, writing), LEAST_TOKENS)
     at_ease = compose(seated, pace, batch_tokens=512, free_cells=512, now_s=0.0)
     assert {part.live.stream for part in hurried} <= {part.live.stream for part in at_ease}
+
+
+@pytest.mark.parametrize(
+    ("rank", "written", "since_s", "can_wait"),
+    [
+        (VOICE, 0, 9.0, False),  # its prompt is read
+        (VOICE, AHEAD_TOKENS - 1, 0.0, False),
+        (VOICE, AHEAD_TOKENS, 0.0, True),
+        (VOICE, AHEAD_TOKENS, 1.0, False),  # what it was ahead is spoken
+        (VOICE, AHEAD_TOKENS + int(9 * SPOKEN_TOKENS_PER_S), 9.0, True),
+        (1, 500, 0.0, False),
+        (2, 0, 0.0, True),
+        (3, 500, 0.0, True),
+    ],
+)
+def test_a_voice_answer_that_is_far_ahead_of_its_listener_steps_aside_like_what_can_wait(
+    rank: int, written: int, since_s: float, *, can_wait: bool
+) -> None:
+    (live,) = lives([(rank, 10, 9, written, False)])
+    live.begun_s = 5.0 if written else 0.0
+    assert live.can_wait(5.0 + since_s) is can_wait
 
 
 def written_beside(writer: tuple[int, float], reader: tuple[int, float], pending: int) -> bool:

@@ -126,6 +126,21 @@ def test_who_is_computed_makes_way_for_the_more_urgent_and_for_the_silent(
     assert turns.makes_way(working, waiting) is makes_way
 
 
+@pytest.mark.parametrize(
+    ("claim", "can_wait"),
+    [
+        (Claim(0, 0.0, 1, StreamId(1)), False),
+        (Claim(0, turns.FAR_MS - 1, 1, StreamId(1)), False),
+        (Claim(0, turns.FAR_MS, 1, StreamId(1)), True),
+        (Claim(1, turns.FAR_MS, 1, StreamId(1)), False),
+        (Claim(2, 0.0, 1, StreamId(1)), True),
+        (Claim(3, 0.0, 1, StreamId(1)), True),
+    ],
+)
+def test_who_steps_aside_for_voice_work_elsewhere(claim: Claim, *, can_wait: bool) -> None:
+    assert turns.can_wait(claim) is can_wait
+
+
 def asked(**fields: Any) -> Synthesize:  # noqa: ANN401 - fields of the case
     operation = request.asked(
         Submission(StreamId(1), "m", Synthesize(**{"text": "a", **fields}), "voice", "", 0.0, 0.0)

@@ -3,7 +3,8 @@
 Covers: the decision, for every engine. Why: ear, text and voice of a conversation are three processes on the same cores, and
 each knows the classes of its own requests alone; beside eight batch streams on two cores a turn takes four times as long. So an
 engine tells when it computes for a voice request (`Sink.urgent`), the daemon tells the others (`Engine.step_aside`), and they
-give such work a `SHARE` of the time, never nothing: it must end under endless talk, and its streams must not look hung.
+give such work a `SHARE` of the time, never nothing: it must end under endless talk, and its streams must not look hung. Each
+engine adds what of its voice work can wait: words and sound far ahead of their listener, partial texts.
 """
 
 from __future__ import annotations

@@ -43,6 +43,11 @@ class Answer:
         """Whether it has to wait: for its window, or for the app."""
         return self.held or not self.may_produce
 
+    def is_urgent(self, now_s: float) -> bool:
+        """Tell whether a listener waits for its next words."""
+        is_ahead = self.live is not None and self.live.can_wait(now_s)
+        return self.submission.priority == "voice" and not self.halted and not is_ahead
+
     @property
     def usage(self) -> Usage:
         """Tokens so far; a prompt counts as far as it has been read."""

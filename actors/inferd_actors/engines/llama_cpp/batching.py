@@ -16,7 +16,7 @@ from inferd_actors.engines.llama_cpp.composition import Part, compose
 from inferd_actors.engines.llama_cpp.nucleus import log_probabilities
 from inferd_actors.engines.llama_cpp.pace import Pace
 from inferd_actors.engines.llama_cpp.schedule import Schedule
-from inferd_actors.engines.llama_cpp.sequences import INTERACTIVE, VOICE
+from inferd_actors.engines.llama_cpp.sequences import VOICE
 from inferd_actors.engines.llama_cpp.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -115,13 +115,12 @@ class Batching:
     def _present(self, now_s: float) -> list[Live]:
         """Return whose parts a step may have: what can wait steps aside for voice, now and then."""
         seated = self._schedule.seated
-        if all(live.rank <= INTERACTIVE for live in seated):
+        urgent = [live for live in seated if not live.can_wait(now_s)]
+        if len(urgent) == len(seated):
             return seated
-        if any(live.rank == VOICE and not live.is_halted for live in seated):
+        if any(live.rank == VOICE and not live.is_halted for live in urgent):
             self._aside.voice_here(now_s)
-        if self._aside.may_compute(now_s):
-            return seated
-        return [live for live in seated if live.rank <= INTERACTIVE]
+        return seated if self._aside.may_compute(now_s) else urgent
 
     def _settle(self, now_s: float) -> Batch:
         """Let the schedule move requests until it is content; return what they are told about that."""
@@ -155,7 +154,7 @@ class Batching:
         wanted = iter(self._runtime.context.decode(rows))
         now_s = time.monotonic()
         self._pace.measured(read_tokens=read, written_tokens=written, step_s=now_s - began_s)
-        if any(part.live.rank > INTERACTIVE for part in parts):
+        if any(part.live.can_wait(now_s) for part in parts):
             self._aside.computed(now_s - began_s, now_s)
         self._counters["steps"] += 1
         self._counters["prompt_tokens"] += read

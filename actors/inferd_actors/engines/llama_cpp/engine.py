@@ -119,8 +119,8 @@ class LlamaCpp(Desk):
             self._obey(order)
         while self._made:
             self._seat(self._made.popleft())
-        answers = self._answers.values()
-        self._tell_urgent(is_urgent=any(one.submission.priority == "voice" and not one.halted for one in answers))
+        now_s = time.monotonic()
+        self._tell_urgent(is_urgent=any(one.is_urgent(now_s) for one in self._answers.values()))
         self._sink.alive()
 
     def _conclude(self, batch: Batch) -> None:

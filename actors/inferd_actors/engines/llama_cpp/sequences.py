@@ -21,6 +21,12 @@ INTERACTIVE: Final = 1
 """Rank of the last class that somebody waits for."""
 
 
+SPOKEN_TOKENS_PER_S: Final = 5.0
+"""What a listener hears at most: speech has three words a second, of one and a half tokens each."""
+AHEAD_TOKENS: Final = 24
+"""So much more than a listener may have heard, and a voice answer is in no hurry: five seconds of speech."""
+
+
 @dataclass(slots=True, eq=False)
 class Live:
     """A request with a prompt. `tokens`: prompt and answer; the first `cached` of them are in the cache or on the shelf."""
@@ -68,6 +74,13 @@ class Live:
     def is_writing(self) -> bool:
         """Whether its next token is due, and nothing holds it up."""
         return not (self.is_halted or self.is_reading)
+
+    def can_wait(self, now_s: float) -> bool:
+        """Tell whether it steps aside for voice work: by its class, or as a voice answer that is far ahead of its listener."""
+        if self.rank != VOICE or not self.begun_s:
+            return self.rank > INTERACTIVE
+        written = len(self.tokens) - self.prompt_tokens
+        return written - SPOKEN_TOKENS_PER_S * (now_s - self.begun_s) >= AHEAD_TOKENS
 
     def urgency(self, now_s: float) -> tuple[int, int]:
         """Return what the most urgent has least of: class, corrected by how long it has waited, then arrival."""

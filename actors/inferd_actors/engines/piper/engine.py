@@ -25,7 +25,6 @@ from inferd.messages.speech import Synthesize
 from inferd_actors.engine import Capacity, EngineEvent, OnProgress, Sink, StreamId, Submission
 from inferd_actors.engines import cores
 from inferd_actors.engines import options as settings
-from inferd_actors.engines.aside import can_wait
 from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hear, Hold, Order, Take, TakeNoMore
 from inferd_actors.engines.piper import request, turns
 from inferd_actors.engines.piper.jobs import Job, Made, Over, Result, Told
@@ -117,8 +116,7 @@ class Piper(Desk):
             now_s = time.monotonic()
             self._send(now_s)
             self._hand_out(now_s)
-            speaking = self._streams.get(self._working.stream) if self._working else None
-            self._tell_urgent(is_urgent=speaking is not None and speaking.submission.priority == "voice")
+            self._tell_urgent(is_urgent=self._is_urgent_work(now_s))
             self._sink.alive()
             self._rest(self._patience_s(time.monotonic()))
         self._attend()
@@ -157,14 +155,13 @@ class Piper(Desk):
 
     def _hand_out(self, now_s: float) -> None:
         """Give the worker the next piece, or have it put off what it has for a more urgent one."""
-        may_all = self._aside.may_compute(now_s)
-        waiting = turns.first(
+        claims = [
             self._claim(live, now_s)
             for live in self._streams.values()
-            if (live.job is None or live.job is not self._working)
-            and live.wants_turn(now_s)
-            and (may_all or not can_wait(live.submission.priority))
-        )
+            if (live.job is None or live.job is not self._working) and live.wants_turn(now_s)
+        ]
+        may_all = self._aside.may_compute(now_s)
+        waiting = turns.first(claim for claim in claims if may_all or not turns.can_wait(claim))
         for stream, live in self._streams.items():
             if window := live.window():
                 self._sink.grant(stream, *window)
@@ -177,6 +174,11 @@ class Piper(Desk):
             if self._is_stopping:
                 self._working.stop()
                 self._counters["put_off"] += 1
+
+    def _is_urgent_work(self, now_s: float) -> bool:
+        speaking = self._streams.get(self._working.stream) if self._working else None
+        claim = self._claim(speaking, now_s) if speaking else None
+        return claim is not None and claim.rank == turns.VOICE and not turns.can_wait(claim)
 
     def _begin_job(self, live: Narration) -> None:
         if live.job is None:
@@ -205,8 +207,8 @@ class Piper(Desk):
                 if is_whole:
                     self._counters["characters"] += len(job.piece.text)
                     self._counters["compute_s"] += job.compute_s
-                if live and can_wait(live.submission.priority):
-                    self._aside.computed(job.compute_s, time.monotonic())
+                if live and turns.can_wait(self._claim(live, now_s := time.monotonic())):
+                    self._aside.computed(job.compute_s, now_s)
                 if live and failure:
                     self._refuse(job.stream, failure)
                 elif live and is_whole:

@@ -13,9 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from inferd.messages.control import PRIORITIES
 from inferd_actors.engine import StreamId
 
 EASY_MS: Final = 1_000.0
+FAR_MS: Final = 2_000.0
+"""Sound that a listener has left for whom nothing is urgent: three times what a sentence takes beside other work."""
+VOICE: Final = PRIORITIES.index("voice")
+INTERACTIVE: Final = PRIORITIES.index("interactive")
 
 
 class Claim(NamedTuple):
@@ -32,6 +37,11 @@ class Claim(NamedTuple):
 def first(claims: Iterable[Claim]) -> Claim | None:
     """Return whose turn it is; None: nobody's."""
     return min(claims, default=None)
+
+
+def can_wait(claim: Claim) -> bool:
+    """Tell whether it steps aside for voice work elsewhere: by its class, or with a listener who has enough to hear."""
+    return claim.ahead_ms >= FAR_MS if claim.rank == VOICE else claim.rank > INTERACTIVE
 
 
 def makes_way(working: Claim, waiting: Claim) -> bool:
