@@ -82,7 +82,7 @@ def test_a_load_takes_the_process_that_stands_by_and_tells_that_it_had_none_to_s
     assert row.pid == pid
     until(lambda: standbys(daemon) == [], "it is listed as what it is now", COMES_S)  # readings are up to a second old
     assert "starting process" not in row.load_phases
-    assert {"loading", "importing", "reading weights", "warming up", "first answer"} <= set(row.load_phases)
+    assert {"loading", "importing", "reading weights", "preparing the cache", "first answer"} <= set(row.load_phases)
     assert [one.kind for one in client.daemon.why(ONE)][-2:] == ["load", "ready"]
     other = stands_by(daemon, beside=pid)
     assert ask(client, TWO) == TWO
