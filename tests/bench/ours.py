@@ -33,6 +33,8 @@ class Room:
     slots: int
     cache_tokens: int
     """Of all requests together."""
+    shelf_bytes: int = Options().shelf_bytes
+    """Of prefixes that left the cache; no other side has that."""
 
     @property
     def engine_options(self) -> str:

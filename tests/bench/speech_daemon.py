@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from daemon_process import DaemonProcess, running
 from numpy.typing import NDArray
-from ours import STANDARD
+from ours import STANDARD, Room
 from recordings import RATE_HZ
 from service import STARTER, load, models_dir
 
@@ -47,9 +47,9 @@ def path_of(model: str) -> Path:
 
 
 @contextmanager
-def service(*models: str) -> Iterator[DaemonProcess]:
-    """Run a daemon that has these models loaded, for the length of a block."""
-    rows = [f'[models."{model}"]\nengine_options = {_options(model)}\n' for model in models]
+def service(*models: str, room: Room = STANDARD) -> Iterator[DaemonProcess]:
+    """Run a daemon that has these models loaded, for the length of a block. `room`: of the text model."""
+    rows = [f'[models."{model}"]\nengine_options = {_options(model, room)}\n' for model in models]
     for model in models:
         path_of(model)
     config = "\n".join(['log_level = "warning"\ndrain_s = 0.0\n', *rows])
@@ -60,8 +60,8 @@ def service(*models: str) -> Iterator[DaemonProcess]:
         yield daemon
 
 
-def _options(model: str) -> str:
-    return STANDARD.engine_options if model == STARTER else f"{{ threads = {THREADS} }}"
+def _options(model: str, room: Room) -> str:
+    return room.engine_options if model == STARTER else f"{{ threads = {THREADS} }}"
 
 
 def wake(client: Client, model: str) -> None:
