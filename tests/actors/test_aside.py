@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferd.messages.control import PRIORITIES
-from inferd_actors.engines.aside import LINGER_S, SHARE, Aside, can_wait
+from inferd_actors.engines.aside import LINGER_S, LONGEST_REST_S, SHARE, Aside, can_wait
+from inferd_daemon.pulse import QUIET_S
 
 STEPS = st.lists(st.floats(0.001, 0.5), min_size=1, max_size=40)
 
 
 def test_only_classes_that_nobody_waits_for_step_aside() -> None:
-    assert [one for one in PRIORITIES if can_wait(one)] == ["batch", "background"]
+    assert [one for rank, one in enumerate(PRIORITIES) if can_wait(rank)] == ["batch", "background"]
 
 
 @given(STEPS)
@@ -29,6 +30,13 @@ def test_it_gets_its_share_while_voice_work_goes_on_elsewhere_and_never_nothing(
         assert not aside.may_compute(now_s + wait_s / 2)
         now_s += wait_s + 1e-6
     assert computed_s / (now_s - 100.0) == pytest.approx(SHARE, abs=0.01)
+
+
+def test_a_slow_step_is_not_followed_by_a_rest_that_looks_like_a_hang() -> None:
+    aside = Aside()
+    aside.told(1.0, is_aside=True)
+    aside.computed(30.0, 1.0)
+    assert aside.wait_s(1.0) == LONGEST_REST_S < QUIET_S
 
 
 @given(STEPS)

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferd_actors.engine import StreamId
+from inferd_actors.engines.aside import VOICE
 from inferd_actors.engines.llama_cpp.composition import compose
 from inferd_actors.engines.llama_cpp.pace import GAP_S, LEAST_TOKENS, MEASURED_TOKENS, VOICE_GAP_S, Pace
-from inferd_actors.engines.llama_cpp.sequences import AHEAD_TOKENS, SPOKEN_TOKENS_PER_S, VOICE, Live
+from inferd_actors.engines.llama_cpp.sequences import AHEAD_TOKENS, SPOKEN_TOKENS_PER_S, Live
 from inferd_actors.engines.llama_cpp.threads import Reading, choose
 
 DESCRIBED = st.lists(

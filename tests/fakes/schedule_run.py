@@ -15,13 +15,14 @@ from typing import Final, cast
 from cache_model import CacheModel, Piece, answer, chosen
 
 from inferd_actors.engine import StreamId
+from inferd_actors.engines.aside import VOICE
 from inferd_actors.engines.llama_cpp.cache import Cache
 from inferd_actors.engines.llama_cpp.composition import compose
 from inferd_actors.engines.llama_cpp.library import Context
 from inferd_actors.engines.llama_cpp.moves import Move
 from inferd_actors.engines.llama_cpp.pace import Pace
 from inferd_actors.engines.llama_cpp.schedule import Schedule
-from inferd_actors.engines.llama_cpp.sequences import VOICE, Live
+from inferd_actors.engines.llama_cpp.sequences import Live
 from inferd_actors.engines.llama_cpp.shelf import Shelf
 
 BATCH_TOKENS: Final = 64

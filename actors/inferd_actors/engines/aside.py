@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from inferd.messages.control import PRIORITIES, Priority
+from inferd.messages.control import PRIORITIES
 
 SHARE: Final = 0.1
 """Of the time: what a conversation then loses is no more than the machine's own noise."""
@@ -20,9 +20,15 @@ LINGER_S: Final = 0.25
 begun in between, takes 50 on two cores."""
 
 
-def can_wait(priority: Priority) -> bool:
-    """Tell whether work of this class steps aside."""
-    return PRIORITIES.index(priority) > PRIORITIES.index("interactive")
+LONGEST_REST_S: Final = 5.0
+"""However long a step took: the daemon suspects an engine that has work and makes no step for 10 s (`pulse`)."""
+VOICE: Final = PRIORITIES.index("voice")
+"""Rank of the class that the others step aside for."""
+
+
+def can_wait(rank: int) -> bool:
+    """Tell whether work of the class with this rank, its place among `PRIORITIES`, steps aside."""
+    return rank > PRIORITIES.index("interactive")
 
 
 class Aside:
@@ -58,7 +64,7 @@ class Aside:
     def computed(self, took_s: float, now_s: float) -> None:
         """Work that could wait was computed, until now."""
         if self.is_aside(now_s):
-            self._rest_until_s = now_s + took_s * (1 / SHARE - 1)
+            self._rest_until_s = now_s + min(LONGEST_REST_S, took_s * (1 / SHARE - 1))
 
     def is_aside(self, now_s: float) -> bool:
         """Tell whether voice is computed for, here or elsewhere."""

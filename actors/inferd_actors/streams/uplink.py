@@ -11,6 +11,7 @@ from inferd import wire
 from inferd.errors import InvalidRequest
 from inferd.messages.operations import Loopback
 from inferd.messages.speech import TranscribeStream
+from inferd.uplink import SAMPLE_BYTES
 
 if TYPE_CHECKING:
     from inferd.messages.control import Feed
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 HEARD_LIVE: Final = frozenset(map(wire.tag, (TranscribeStream, Loopback)))
 """Operations whose sound comes as it is heard, without a pause. A file may be fed as slowly as its segments are read, and
 text as it is thought of: these have their deadline alone."""
-SAMPLE_BYTES: Final = 2
-"""Of sound: what leaves less room than this leaves none."""
 
 
 class Uplink:
@@ -34,7 +33,7 @@ class Uplink:
 
     @property
     def is_open(self) -> bool:
-        """Whether the next piece of sound may come now."""
+        """Whether the next piece of sound may come now: room for less than a sample is none."""
         has_room = self._last_seq < self.limit_seq and self._size_bytes + SAMPLE_BYTES <= self.limit_bytes
         return has_room and not self._finished
 

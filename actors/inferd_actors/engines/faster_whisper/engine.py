@@ -297,4 +297,4 @@ class FasterWhisper(Desk):
 
 def _can_wait(turn: Turn) -> bool:
     """Tell whether a pass steps aside for voice work elsewhere: partial texts, too, for an answer is waited for sooner."""
-    return turn.kind == "partial" or can_wait(turn.priority)
+    return turn.kind == "partial" or can_wait(PRIORITIES.index(turn.priority))

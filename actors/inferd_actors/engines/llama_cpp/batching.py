@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from inferd.messages.events import Likely, Parked, Resumed, TokenLogprob
 from inferd_actors.engines import cores
+from inferd_actors.engines.aside import VOICE
 from inferd_actors.engines.llama_cpp import library, machine, threads
 from inferd_actors.engines.llama_cpp.cache import Cache
 from inferd_actors.engines.llama_cpp.composition import Part, compose
 from inferd_actors.engines.llama_cpp.nucleus import log_probabilities
 from inferd_actors.engines.llama_cpp.pace import Pace
 from inferd_actors.engines.llama_cpp.schedule import Schedule
-from inferd_actors.engines.llama_cpp.sequences import VOICE
 from inferd_actors.engines.llama_cpp.shelf import Shelf
 
 if TYPE_CHECKING:

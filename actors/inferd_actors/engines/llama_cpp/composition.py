@@ -17,8 +17,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from inferd_actors.engines.aside import VOICE
 from inferd_actors.engines.llama_cpp.pace import ALONE_GAP_S, GAP_S, LEAST_TOKENS, VOICE_GAP_S, Pace
-from inferd_actors.engines.llama_cpp.sequences import VOICE, Live
+from inferd_actors.engines.llama_cpp.sequences import Live
 
 TOGETHER_S: Final = 3.0
 """Longest reading of prompts for which answers that began meanwhile wait after their first token. Sixteen prompts of 40 tokens

@@ -10,17 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from inferd_actors.engine import StreamId
+from inferd_actors.engines.aside import VOICE, can_wait
 
 AGING_S: Final = 30.0
 """After each such spell of waiting a request counts one class higher, so that background work ends under endless load."""
 HOLD_S: Final = 10.0
 """How long it keeps that class once it is seated: else the next arrival would take the seat at once."""
-VOICE: Final = 0
-"""Rank of the class that nothing else becomes by waiting."""
-INTERACTIVE: Final = 1
-"""Rank of the last class that somebody waits for."""
-
-
 SPOKEN_TOKENS_PER_S: Final = 5.0
 """What a listener hears at most: speech has three words a second, of one and a half tokens each."""
 AHEAD_TOKENS: Final = 24
@@ -78,7 +73,7 @@ class Live:
     def can_wait(self, now_s: float) -> bool:
         """Tell whether it steps aside for voice work: by its class, or as a voice answer that is far ahead of its listener."""
         if self.rank != VOICE or not self.begun_s:
-            return self.rank > INTERACTIVE
+            return can_wait(self.rank)
         written = len(self.tokens) - self.prompt_tokens
         return written - SPOKEN_TOKENS_PER_S * (now_s - self.begun_s) >= AHEAD_TOKENS
 

@@ -25,6 +25,7 @@ from inferd.messages.speech import Synthesize
 from inferd_actors.engine import Capacity, EngineEvent, OnProgress, Sink, StreamId, Submission
 from inferd_actors.engines import cores
 from inferd_actors.engines import options as settings
+from inferd_actors.engines.aside import VOICE
 from inferd_actors.engines.desk import ALIVE_S, Begin, Desk, Drop, Flow, Hear, Hold, Order, Take, TakeNoMore
 from inferd_actors.engines.piper import request, turns
 from inferd_actors.engines.piper.jobs import Job, Made, Over, Result, Told
@@ -178,7 +179,7 @@ class Piper(Desk):
     def _is_urgent_work(self, now_s: float) -> bool:
         speaking = self._streams.get(self._working.stream) if self._working else None
         claim = self._claim(speaking, now_s) if speaking else None
-        return claim is not None and claim.rank == turns.VOICE and not turns.can_wait(claim)
+        return claim is not None and claim.rank == VOICE and not turns.can_wait(claim)
 
     def _begin_job(self, live: Narration) -> None:
         if live.job is None:

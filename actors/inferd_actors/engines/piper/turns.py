@@ -13,14 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from inferd.messages.control import PRIORITIES
 from inferd_actors.engine import StreamId
+from inferd_actors.engines import aside
+from inferd_actors.engines.aside import VOICE
 
 EASY_MS: Final = 1_000.0
 FAR_MS: Final = 2_000.0
 """Sound that a listener has left for whom nothing is urgent: three times what a sentence takes beside other work."""
-VOICE: Final = PRIORITIES.index("voice")
-INTERACTIVE: Final = PRIORITIES.index("interactive")
 
 
 class Claim(NamedTuple):
@@ -41,7 +40,7 @@ def first(claims: Iterable[Claim]) -> Claim | None:
 
 def can_wait(claim: Claim) -> bool:
     """Tell whether it steps aside for voice work elsewhere: by its class, or with a listener who has enough to hear."""
-    return claim.ahead_ms >= FAR_MS if claim.rank == VOICE else claim.rank > INTERACTIVE
+    return claim.ahead_ms >= FAR_MS if claim.rank == VOICE else aside.can_wait(claim.rank)
 
 
 def makes_way(working: Claim, waiting: Claim) -> bool:
