@@ -13,7 +13,7 @@ np = pytest.importorskip("numpy")
 
 from inferd.messages.control import PRIORITIES  # noqa: E402 - behind the question whether numpy is there
 from inferd_actors.engine import StreamId  # noqa: E402
-from inferd_actors.engines.faster_whisper.agreement import Agreement, Word  # noqa: E402
+from inferd_actors.engines.faster_whisper.agreement import STALLED, Agreement, Word  # noqa: E402
 from inferd_actors.engines.faster_whisper.cadence import SHARE, TOO_SLOW, Cadence  # noqa: E402
 from inferd_actors.engines.faster_whisper.endpointing import (  # noqa: E402
     FRAME_MS,
@@ -29,6 +29,7 @@ from inferd_actors.engines.faster_whisper.pieces import LEEWAY_S, PIECE_S, Piece
 from inferd_actors.engines.faster_whisper.texts import (  # noqa: E402
     is_aside,
     is_credible,
+    is_doubtful,
     looks_finished,
     max_tokens,
 )
@@ -145,6 +146,24 @@ def test_words_that_the_last_hearing_does_not_have_are_not_cut_off_and_heard_ane
     agreement.hear(words(rest))
     agreement.hear(words(rest))
     assert agreement.stable == f" one two three four {rest}"
+
+
+def test_one_hearing_that_ends_early_takes_nothing_back() -> None:
+    agreement = Agreement()
+    for text in ("one two", "one two three four", "one two"):
+        agreement.hear(words(text))
+    assert (agreement.stable, agreement.tentative) == (" one two", " three four")
+    agreement.hear(words("one two three four five"))
+    assert (agreement.stable, agreement.tentative) == (" one two three four", " five")
+
+
+def test_two_hearings_that_end_early_are_believed() -> None:
+    agreement = Agreement()
+    for text in ("one two", "one two three", "one two", "one two"):
+        agreement.hear(words(text))
+    assert (agreement.stable, agreement.tentative, agreement.stalled) == (" one two", "", STALLED)
+    assert agreement.cut() == 2.0
+    assert agreement.stalled == 0
 
 
 HEARINGS = st.lists(
@@ -346,3 +365,27 @@ def test_repetition_and_guesswork_are_not_credible() -> None:
     assert not is_credible("He was not an ill-s" + "-y" * 200, -0.1)
     assert not is_credible("He was not an ill disposed young man", -1.2)
     assert max_tokens(0.0) < max_tokens(10.0) < 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Press 1-4. Press 1-4.",
+        "to leave the conference to leave the conference",
+        "5, 5, 5, 5, 5",
+        "ha ha ha ha",
+        "好的" * 40,
+    ],
+)
+def test_what_is_said_again_at_once_is_doubtful(text: str) -> None:
+    assert is_doubtful(text, -0.2)
+
+
+@pytest.mark.parametrize("text", ["No, no!", "It is what it is.", "Five five", "It is it.", "One two one three"])
+def test_what_people_do_say_twice_is_not(text: str) -> None:
+    assert not is_doubtful(text, -0.2)
+
+
+def test_a_guess_is_doubtful_long_before_it_is_not_credible() -> None:
+    assert is_doubtful("No empty conference", -0.7)
+    assert is_credible("No empty conference", -0.7)

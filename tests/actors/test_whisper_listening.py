@@ -6,7 +6,7 @@ The model is an oracle with a clock that jumps: it knows which words end where, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -63,8 +63,12 @@ class Run:
     """Of the model: seconds of each second that it hears, and a tenth of a second for each pass."""
     pace: float = 1.0
     """Seconds between a second of sound and the next one; 0: all is fed at once."""
+    ends_early: bool = False
+    """Whether rough hearings take the end of a sentence for the end of all."""
     events: list[EngineEvent] = field(default_factory=list)
     most_frames: int = 0
+    clean_s: float = 0.0
+    """Of sound in all clean passes."""
     now_s: float = 0.0
 
     def play(self) -> Listening:
@@ -90,9 +94,19 @@ class Run:
             if in_hand is None and (wish := listening.wish(self.now_s, 1)) is not None:
                 asked = listening.pass_of(wish)
                 pass_s = 0.1 + asked.sound_s * self.rtf
-                in_hand = oracle(self.talk, asked, self.now_s, pass_s), self.now_s + pass_s
+                self.clean_s += asked.sound_s * (asked.care == "clean")
+                in_hand = self._heard(asked, pass_s), self.now_s + pass_s
             self.now_s = self._next_s(in_hand, waiting, listening)
         return listening
+
+    def _heard(self, asked: Pass, pass_s: float) -> Heard:
+        heard = oracle(self.talk, asked, self.now_s, pass_s)
+        if not self.ends_early or asked.care == "clean" or "." not in heard.text:
+            return heard
+        (segment,) = heard.segments
+        words = segment.words[: segment.text[: segment.text.index(".")].count(" ")]
+        first = replace(segment, text=segment.text[: segment.text.index(".") + 1], words=words)
+        return replace(heard, segments=(first,))
 
     def _next_s(self, in_hand: tuple[Heard, float] | None, waiting: list[Frame], listening: Listening) -> float:
         coming = [waiting[-1].arrived_s] if waiting and not listening.is_full else []
@@ -233,3 +247,23 @@ def test_partial_texts_follow_the_speaker() -> None:
     said = (partials[-1].stable + partials[-1].tentative).split()
     assert said == words[: len(said)]
     assert len(said) > 50
+
+
+def test_partial_texts_go_on_where_the_model_takes_the_end_of_a_sentence_for_the_end_of_all() -> None:
+    words = [f"w{at}" for at in range(20)]
+    run = Run(talk_of([(["red", "grey.", *words], 40)]), TranscribeStream(), 0.1, ends_early=True)
+    run.play()
+    last = run.of(Partial)[-1]
+    assert isinstance(last, Partial)
+    said = (last.stable + last.tentative).split()
+    assert said == ["red", "grey.", *words][: len(said)]
+    assert len(said) > 15
+
+
+def test_clean_passes_at_pauses_do_not_grow_with_the_talk() -> None:
+    talk = talk_of([(["red", "green", "blue", "red", "grey."], 8)] * 40)  # pauses of 0.26 s end nothing
+    run = Run(talk, TranscribeStream(), 0.05)
+    run.play()
+    assert len(run.of(Final)) == 1
+    assert run.text.split() == talk.texts
+    assert run.clean_s < 3.5 * len(talk.frames) * FRAME_S

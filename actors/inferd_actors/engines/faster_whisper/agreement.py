@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
 
+STALLED: Final = 2
+"""Hearings in a row without a word behind the stable ones, before that is believed: within a window the model may take the end
+of a sentence for the end of all, in one hearing and not in the next."""
 OVERLAP_WORDS: Final = 5
 """Longest repetition of stable words at the front of a hearing, after its sound was cut: cuts are right to a word or two."""
 
@@ -36,6 +39,12 @@ class Agreement:
         """The last hearing behind the stable words."""
         self._end_s = 0.0
         """Where in the last hearing the stable words end."""
+        self._stalled = 0
+
+    @property
+    def stalled(self) -> int:
+        """How many hearings in a row had no word behind the stable ones."""
+        return self._stalled
 
     @property
     def stable(self) -> str:
@@ -53,10 +62,13 @@ class Agreement:
         return "".join(word.text for word in self._rest)
 
     def hear(self, words: Sequence[Word]) -> None:
-        """Take a hearing of all sound since the cut."""
+        """Take a hearing of all sound since the cut; one without a new word counts only if the next has none either."""
         heard = self._without_overlap(words)
         behind = _behind(self._since, heard)
         rest = heard[behind:]
+        self._stalled = 0 if rest else self._stalled + 1
+        if self._rest and 0 < self._stalled < STALLED:
+            return
         alike = sum(1 for _ in takewhile(lambda pair: same(*pair), zip(self._rest, rest, strict=False)))
         self._since += (word.text for word in rest[:alike])
         self._rest = rest[alike:]
@@ -69,7 +81,7 @@ class Agreement:
         """
         if not self._since or not self._end_s:
             return 0.0
-        cut_s, self._end_s = self._end_s, 0.0
+        cut_s, self._end_s, self._stalled = self._end_s, 0.0, 0
         self._before += self._since
         self._since = []
         self._rest = [Word(one.text, max(0.0, one.end_s - cut_s)) for one in self._rest]
@@ -78,7 +90,7 @@ class Agreement:
     def drop(self) -> None:
         """Let go of all sound up to now: the stable words stay, what was tentative is lost."""
         self._before += self._since
-        self._since, self._rest, self._end_s = [], [], 0.0
+        self._since, self._rest, self._end_s, self._stalled = [], [], 0.0, 0
 
     def _without_overlap(self, words: Sequence[Word]) -> list[Word]:
         """Return the words without those that the sound in front of the cut has left at their beginning."""

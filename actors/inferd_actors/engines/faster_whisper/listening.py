@@ -7,7 +7,8 @@ Covers: utterances from the first syllable to the final text. Pure; the time com
 2. While somebody speaks, all sound since the last cut is heard again at the pace of `cadence`: partial texts.
 3. At every pause of 200 ms a clean pass over the utterance is wanted, on suspicion. Its text tells whether the speaker looks
    finished, so once the silence could be the end nothing more of the stream is taken until it is known: where an utterance ends
-   does not depend on how fast machine and feed are. If speech goes on, the clean pass counts as one more rough hearing.
+   does not depend on how fast machine and feed are. If speech goes on, the clean pass counts as one more rough hearing; of a
+   long stretch up to the end of a sentence it stays, and is not computed again at the next pause.
 4. At the end the clean pass is there already, as a rule, and the final text goes out with the news that speech stopped.
 5. An utterance of more than 26 s is cut where it is quietest, so that no pass is longer than the model's window.
 """
@@ -22,6 +23,7 @@ from typing import Final, Literal
 from inferd.messages.speech import Final as FinalText
 from inferd.messages.speech import Partial, SpeechStarted, SpeechStopped, TranscribeStream
 from inferd_actors.engine import EngineEvent
+from inferd_actors.engines.faster_whisper.agreement import STALLED
 from inferd_actors.engines.faster_whisper.cadence import MIN_NEW_S
 from inferd_actors.engines.faster_whisper.endpointing import FRAME_MS, Endpointing, Patience, Signal
 from inferd_actors.engines.faster_whisper.hearing import Care, Heard, Pass
@@ -38,6 +40,9 @@ PART_LEAST: Final = 500
 """Frames of a part at least, 16 s: the cut is looked for between these two."""
 TRIM: Final = 375
 """Frames of rough hearing after which stable words are cut off, 12 s."""
+KEPT_LEAST: Final = 250
+"""Frames of a stretch up to the end of a sentence that is not heard again, 8 s: shorter ones are heard better with what
+follows; up to any other pause `PART_LEAST`."""
 ROUGH_MOST: Final = 625
 """Frames of rough hearing that are too long for the pace of talk whatever is in them, 20 s."""
 ROUGH_KEPT: Final = 156
@@ -162,10 +167,12 @@ class Listening:
     def _trust(self, utterance: Utterance) -> None:
         """Speech goes on: the suspicion was wrong, and what was heard for it is one more hearing."""
         suspicion, utterance.suspicion = utterance.suspicion, None
-        if suspicion is not None:
-            utterance.parts.remove(suspicion)
-            if suspicion.heard is not None:
-                _hear_roughly(utterance, suspicion, suspicion.heard)
+        if suspicion is None:
+            return
+        utterance.parts.remove(suspicion)
+        if suspicion.heard is not None:
+            _keep(utterance, suspicion)
+            _hear_roughly(utterance, suspicion, suspicion.heard)
 
     def _stop(self, utterance: Utterance) -> list[EngineEvent]:
         if utterance.suspicion is None:
@@ -253,6 +260,7 @@ class Listening:
             return self._said()
         if wish.part in wish.utterance.parts:
             return self._signalled(self._endpoint.judge(looks_finished=self._looks_finished()))
+        _keep(wish.utterance, wish.part)
         return self._partial(wish, heard)
 
     @property
@@ -269,7 +277,8 @@ class Listening:
         if (part.end - utterance.rough_end) * FRAME_S < MIN_NEW_S:
             return None
         since_s = self._sound.arrived_s(max(utterance.rough_end, part.first))
-        return Wish("partial", since_s, self._arrived_s(part), utterance, part, part.end - part.first > TRIM)
+        with_words = part.end - part.first > TRIM or utterance.agreement.stalled > 0
+        return Wish("partial", since_s, self._arrived_s(part), utterance, part, with_words)
 
     def _arrived_s(self, part: Part) -> float:
         return self._sound.arrived_s(part.end - 1)
@@ -331,6 +340,16 @@ def _hear_roughly(utterance: Utterance, part: Part, heard: Heard) -> bool:
     if part.first != utterance.rough_first or not words:
         return False
     utterance.agreement.hear(words)
-    if part.end - part.first > TRIM and words[-1].end_s:
+    is_to_be_cut = part.end - part.first > TRIM or utterance.agreement.stalled >= STALLED
+    if is_to_be_cut and words[-1].end_s:
         utterance.rough_first += int(utterance.agreement.cut() / FRAME_S)
     return True
+
+
+def _keep(utterance: Utterance, part: Part) -> None:
+    """Let a clean pass at a pause stay, if it was long; the next one begins behind it."""
+    if part.heard is None or part.first != utterance.part_first:
+        return
+    least = KEPT_LEAST if looks_finished(part.heard.text) else PART_LEAST
+    if part.end - part.first >= least:
+        utterance.keep(part)

@@ -45,6 +45,13 @@ class Utterance:
     stopped_s: float | None = None
     """When it was over; None: it goes on."""
 
+    def keep(self, part: Part) -> None:
+        """Take a part that was heard, in front of all that is not."""
+        self.part_first = part.end
+        if self.suspicion is not None:
+            self.suspicion.first = part.end
+        self.parts.insert(len(self.parts) - (self.suspicion is not None), part)
+
     @property
     def waiting(self) -> Part | None:
         """The next part that nobody has heard."""

@@ -2,15 +2,18 @@
 
 Covers: loading and what of it can fail, a pass, the encoder's window. Does not cover whose pass it is (`line`).
 
-`transcribe` encodes a padded window of 30 s however short the sound is: four fifths of a pass over a few words. A quick hearing
-encodes the sound and a margin instead; now and then the model then repeats itself without end, so its tokens are limited by the
-sound's length, and what is not credible is dropped: the next hearing comes soon. Clean ones get the whole window.
+`transcribe` encodes a padded window of 30 s however short the sound is: four fifths of a pass over a few words. Hearings of
+streams encode the sound and a margin instead. The shorter the margin, the more often the model then mishears, or repeats itself
+without end, so tokens are limited by the sound's length. What a quick hearing brings that is not credible is dropped: the next
+one comes soon. A clean one that leaves a doubt is heard again in the whole window. Measured on 279 recordings of 4.4 s with
+tiny.en: WER 3.86 % as with the whole window, one in ten heard twice, half the time. Files get the whole window: nobody waits.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -23,13 +26,15 @@ from inferd.errors import LoadFailed
 from inferd_actors.engines import cores
 from inferd_actors.engines.faster_whisper.hearing import RATE_HZ, Care, Heard, HeardSegment, HeardWord, Pass
 from inferd_actors.engines.faster_whisper.options import Options
-from inferd_actors.engines.faster_whisper.texts import is_aside, is_credible, max_tokens
+from inferd_actors.engines.faster_whisper.texts import is_aside, is_credible, is_doubtful, max_tokens
 
 if TYPE_CHECKING:
-    from faster_whisper.transcribe import Segment
+    from faster_whisper.transcribe import Segment, TranscriptionInfo
 
-MARGIN_S: Final = 3.0
-"""Of silence behind the sound in the encoder's window of a quick hearing; the less, the more often the model runs on."""
+MARGINS_S: Final[Mapping[Care, float]] = MappingProxyType({"quick": 3.0, "clean": 8.0, "file": math.inf})
+"""Of silence behind the sound in the encoder's window."""
+WINDOW_S: Final = 30.0
+"""What every Whisper model was trained on."""
 STEP_FRAMES: Final = 50
 """Windows grow in steps of half a second."""
 FRAMES_PER_S: Final = 100
@@ -59,8 +64,7 @@ class Ear(WhisperModel):  # type: ignore[misc]  # the library has no types
 
     memory_bytes: int
     """An estimate, from the size of the file."""
-    _margin_s: float | None = None
-    """None: the whole window."""
+    _margin_s: float = math.inf
     _window: NDArray[np.float32] | None = None
     _encoded: Any = None
     """The window that was encoded last, and what came of it: the language is detected in it, then its words."""
@@ -73,21 +77,30 @@ class Ear(WhisperModel):  # type: ignore[misc]  # the library has no types
 
     def _shortened(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the sound and a margin of silence; behind the sound the library has padded with zeros."""
-        if self._margin_s is None:
-            return features
         heard = np.flatnonzero(features.any(axis=0))
         end = int(heard[-1]) + 1 if len(heard) else 0
-        wanted = end + int(self._margin_s * FRAMES_PER_S)
-        short = features[..., : min(features.shape[-1], -(-wanted // STEP_FRAMES) * STEP_FRAMES)].copy()
+        wanted = end + self._margin_s * FRAMES_PER_S
+        if wanted > features.shape[-1] - STEP_FRAMES:
+            return features
+        short = features[..., : math.ceil(wanted / STEP_FRAMES) * STEP_FRAMES].copy()
         short[..., end:] = features[..., :end].min(initial=0.0)
         return short
 
     def hear(self, asked: Pass) -> Heard:
         """Return what is said in a pass. Blocks until it is computed; it cannot be stopped."""
         began_s = time.monotonic()
+        margin_s = MARGINS_S[asked.care]
+        segments, info = self._transcribed(asked, margin_s)
+        was_short = asked.sound_s + margin_s < WINDOW_S
+        if asked.care == "clean" and was_short and _is_doubtful(segments):
+            segments, info = self._transcribed(asked, math.inf)
+        told = tuple(_segment(one) for one in segments if _is_speech(one, asked.care))
+        return Heard(told, info.language, float(info.language_probability), began_s, time.monotonic() - began_s)
+
+    def _transcribed(self, asked: Pass, margin_s: float) -> tuple[list[Segment], TranscriptionInfo]:
+        self._margin_s = margin_s
         how = dict(HOW[asked.care])
-        self._margin_s = MARGIN_S if asked.care == "quick" else None
-        if asked.care == "quick":
+        if margin_s < math.inf:
             how["max_new_tokens"] = min(TOKENS_EACH * max_tokens(asked.sound_s), MOST_TOKENS)
         found, info = self.transcribe(
             asked.sound,
@@ -97,10 +110,9 @@ class Ear(WhisperModel):  # type: ignore[misc]  # the library has no types
             word_timestamps=asked.with_words,
             **how,
         )
-        segments = tuple(_segment(one) for one in found if _is_speech(one, asked.care))
+        segments = list(found)
         self._window = self._encoded = None
-        passed_s = time.monotonic() - began_s
-        return Heard(segments, info.language, float(info.language_probability), began_s, passed_s)
+        return segments, info
 
     def warm(self) -> None:
         """Hear a second of nothing: first passes are slower."""
@@ -140,6 +152,11 @@ def _check(folder: Path) -> None:
         missing.append(VOCABULARIES[0])
     if missing:
         raise LoadFailed(f"{folder}: there is no {', '.join(missing)}", details={"cause": "file_missing"})
+
+
+def _is_doubtful(segments: Sequence[Segment]) -> bool:
+    text = "".join(one.text for one in segments)
+    return is_aside(text) or is_doubtful(text, min(one.avg_logprob for one in segments))
 
 
 def _is_speech(segment: Segment, care: Care) -> bool:
