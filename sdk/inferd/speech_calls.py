@@ -113,9 +113,10 @@ class SpeechCalls:
         """Return a stream that transcribes sound as it is sent: int16, mono, at `rate_hz`. Does not block.
 
         Of each utterance: SpeechStarted, Partial (its `stable` only grows), SpeechStopped, Final. `options`: see
-        `HearingOptions`. A slow machine thins partials out; it never falls behind without bound. Send also while nobody
-        speaks (zeros for a muted microphone), and `finish` at the end. Iterating raises what `transcribe` raises, and
-        Cancelled (reason starved_feed) when nothing is sent for 10 s: the slot is for others then, open another stream.
+        `HearingOptions`. A slow machine thins partials out; one that cannot even follow with final texts keeps a minute and a
+        half of sound, then `send` waits. Send also while nobody speaks (zeros for a muted microphone), and `finish` at the end.
+        Iterating raises what `transcribe` raises, and Cancelled (reason starved_feed) when nothing is sent for 10 s: the slot
+        is for others then, open another stream.
         """
         request = transcribe_stream_draft(
             rate_hz, options, timeout_s=timeout_s, priority=priority, model=model, keep_alive_s=keep_alive_s

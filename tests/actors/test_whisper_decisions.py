@@ -166,6 +166,16 @@ def test_two_hearings_that_end_early_are_believed() -> None:
     assert agreement.stalled == 0
 
 
+@given(st.integers(10, 60), st.integers(0, 60), st.integers(0, 2))
+def test_what_follows_the_stable_words_is_found_in_another_hearing(stable: int, more: int, missing: int) -> None:
+    """The other hearing has the same words, but for one or two of the stable ones."""
+    agreement, text = Agreement(), [f"w{at}" for at in range(stable + more)]
+    for _ in range(2):
+        agreement.hear(words(" ".join(text[:stable])))
+    heard = [word for at, word in enumerate(text) if at >= stable or at % 5 or at // 5 >= missing]
+    assert agreement.following(words(" ".join(heard))).split() == text[stable:]
+
+
 HEARINGS = st.lists(
     st.one_of(st.lists(st.sampled_from("abcd"), max_size=8), st.sampled_from(["cut", "drop"])), max_size=30
 )

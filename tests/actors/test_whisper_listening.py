@@ -267,3 +267,20 @@ def test_clean_passes_at_pauses_do_not_grow_with_the_talk() -> None:
     assert len(run.of(Final)) == 1
     assert run.text.split() == talk.texts
     assert run.clean_s < 3.5 * len(talk.frames) * FRAME_S
+
+
+def test_at_a_pause_the_whole_text_is_told_before_it_is_final() -> None:
+    first, second = ["red", "green", "grey."], ["blue", "red", "grey."]
+    run = Run(talk_of([(first, 12), (second, 40)]), TranscribeStream(), 0.01)  # a pause of 0.38 s ends nothing
+    run.play()
+    told = [event for event in run.events if isinstance(event, Partial) and event.at_pause]
+    assert [(one.stable + one.tentative).split() for one in told] == [first, [*first, *second]]
+    kinds = [type(event) for event in run.events]
+    assert kinds.index(SpeechStopped) > run.events.index(told[-1])
+    assert kinds.count(Final) == 1
+
+
+def test_nothing_is_told_at_a_pause_of_a_stream_without_partials() -> None:
+    run = Run(talk_of([(["red", "grey."], 12), (["red", "grey."], 40)]), TranscribeStream(partials=False), 0.1)
+    run.play()
+    assert {type(event) for event in run.events} == {SpeechStarted, SpeechStopped, Final}

@@ -134,6 +134,15 @@ def test_a_turn_is_written_before_its_text_is_final_and_spoken_after() -> None:
     assert talk.state() is State.THINKING
 
 
+@pytest.mark.parametrize(("text", "begins"), [("How deep is it?", True), ("How deep is", False)])
+def test_a_turn_is_written_at_a_pause_if_its_text_looks_finished(text: str, begins: bool) -> None:  # noqa: FBT001 - a case
+    talk = Talk()
+    assert Write not in kinds(talk.happen(SpeechStarted(1, 0), Partial(1, "How", text.removeprefix("How"), 0)))
+    talk.happen(Partial(1, "How", " steep", 0))
+    at_pause = talk.happen(Partial(1, "How", text.removeprefix("How"), 0, at_pause=True))
+    assert (Write in kinds(at_pause)) is begins
+
+
 def test_what_was_begun_ahead_is_dropped_when_the_user_said_something_else() -> None:
     talk = Talk()
     talk.happen(SpeechStarted(1, 0), Partial(1, "Stop.", "", 0))

@@ -226,6 +226,8 @@ class Partial:
     """Age of the newest sample in it at the moment it was said."""
     rtf: Seconds = 0.0
     """Seconds of computing per second of sound, of this pass."""
+    at_pause: bool = False
+    """The speaker pauses, and all of the utterance has been heard with care: its final text, if the pause is its end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,7 @@ class Turns:
         if self._answer is not None:
             if self._cuts_off(utterance, text):
                 self._interrupt()
-        elif (again or not event.tentative.strip()) and looks_finished(text):
+        elif (again or event.at_pause or not event.tentative.strip()) and looks_finished(text):
             self._begin_ahead(text)
         elif self._attempt and not same(self._attempt.asked, joined(self._said, text)):
             self._drop_attempt()

@@ -7,7 +7,7 @@ arXiv 2307.14743 (Macháček, Dabre, Bojar: Turning Whisper into a real-time tra
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
@@ -15,6 +15,8 @@ from typing import Final
 STALLED: Final = 2
 """Hearings in a row without a word behind the stable ones, before that is believed: within a window the model may take the end
 of a sentence for the end of all, in one hearing and not in the next."""
+TAIL_WORDS: Final = 12
+"""Of the stable text, by which its end is found in another hearing."""
 OVERLAP_WORDS: Final = 5
 """Longest repetition of stable words at the front of a hearing, after its sound was cut: cuts are right to a word or two."""
 
@@ -74,6 +76,13 @@ class Agreement:
         self._rest = rest[alike:]
         self._end_s = heard[behind + alike - 1].end_s if behind + alike else 0.0
 
+    def following(self, words: Sequence[Word]) -> str:
+        """Return what another hearing of the whole utterance says behind the stable words."""
+        known = [*self._before[-TAIL_WORDS:], *self._since][-TAIL_WORDS:]
+        row = _differences(known, words, [0] * (len(words) + 1))
+        end = max(range(len(row)), key=lambda length: (-row[length], length)) if known else 0
+        return "".join(word.text for word in words[end:])
+
     def cut(self) -> float:
         """Let go of the sound of the stable words; return where the last of them ended in the last hearing.
 
@@ -103,16 +112,20 @@ class Agreement:
 def _behind(stable: Sequence[str], heard: Sequence[Word]) -> int:
     """Return how many of the heard words stand for the stable ones: the number that makes them most alike.
 
-    Not simply as many: a later hearing may have found another word in front, or two in one. Levenshtein's distance of all
-    stable words to each beginning of the hearing, by dynamic programming; of equal ones the nearest in length.
+    Not simply as many: a later hearing may have found another word in front, or two in one. Of equal numbers the nearest.
     """
-    known, found = [_plain(one) for one in stable], [_plain(one.text) for one in heard]
-    row = list(range(len(found) + 1))
+    row = _differences(stable, heard, range(len(heard) + 1))
+    return min(range(len(row)), key=lambda length: (row[length], abs(length - len(stable))))
+
+
+def _differences(stable: Sequence[str], heard: Sequence[Word], first: Iterable[int]) -> list[int]:
+    """Return Levenshtein's distance of all stable words to the heard ones up to each; `first`: of none to each."""
+    known, found, row = [_plain(one) for one in stable], [_plain(one.text) for one in heard], list(first)
     for at, word in enumerate(known, 1):
         diagonal, row[0] = row[0], at
         for column, other in enumerate(found, 1):
             diagonal, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, diagonal + (word != other))
-    return min(range(len(row)), key=lambda length: (row[length], abs(length - len(known))))
+    return row
 
 
 def same(one: Word, other: Word) -> bool:

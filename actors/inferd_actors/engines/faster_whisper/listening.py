@@ -7,8 +7,8 @@ Covers: utterances from the first syllable to the final text. Pure; the time com
 2. While somebody speaks, all sound since the last cut is heard again at the pace of `cadence`: partial texts.
 3. At every pause of 200 ms a clean pass over the utterance is wanted, on suspicion. Its text tells whether the speaker looks
    finished, so once the silence could be the end nothing more of the stream is taken until it is known: where an utterance ends
-   does not depend on how fast machine and feed are. If speech goes on, the clean pass counts as one more rough hearing; of a
-   long stretch up to the end of a sentence it stays, and is not computed again at the next pause.
+   does not depend on how fast machine and feed are. The clean pass counts as one more rough hearing, and what it brought is
+   told at once. If speech goes on, that of a long stretch stays, and is not computed again at the next pause.
 4. At the end the clean pass is there already, as a rule, and the final text goes out with the news that speech stopped.
 5. An utterance of more than 26 s is cut where it is quietest, so that no pass is longer than the model's window.
 """
@@ -30,7 +30,7 @@ from inferd_actors.engines.faster_whisper.hearing import Care, Heard, Pass
 from inferd_actors.engines.faster_whisper.sound import FRAME_S, Frame, Sound
 from inferd_actors.engines.faster_whisper.texts import looks_finished
 from inferd_actors.engines.faster_whisper.utterance import Part, Utterance
-from inferd_actors.engines.faster_whisper.words import spoken, unrepeated, words_of
+from inferd_actors.engines.faster_whisper.words import split, spoken, unrepeated, words_of
 
 PRE_ROLL: Final = 16
 """Frames in front of the first speech: half a second, since first syllables are quiet (RealtimeSTT takes one second)."""
@@ -51,6 +51,8 @@ SOUND_MOST: Final = 1_875
 """Frames of a stream that are kept, 60 s; nothing more is taken while there are so many: the model is far behind."""
 FINALS_WAITING: Final = 4
 """Utterances without their final text before nothing more is taken."""
+RECENT_WORDS: Final = 120
+"""Of an utterance's text, among which the end of the stable one is: half a minute of talk."""
 PROMPT_CHARS: Final = 200
 """Of what was said before, in front of a pass."""
 SURE_S: Final = 1.0
@@ -165,14 +167,12 @@ class Listening:
         utterance.parts.append(utterance.suspicion)
 
     def _trust(self, utterance: Utterance) -> None:
-        """Speech goes on: the suspicion was wrong, and what was heard for it is one more hearing."""
+        """Speech goes on: the suspicion was wrong."""
         suspicion, utterance.suspicion = utterance.suspicion, None
         if suspicion is None:
             return
         utterance.parts.remove(suspicion)
-        if suspicion.heard is not None:
-            _keep(utterance, suspicion)
-            _hear_roughly(utterance, suspicion, suspicion.heard)
+        _keep(utterance, suspicion)
 
     def _stop(self, utterance: Utterance) -> list[EngineEvent]:
         if utterance.suspicion is None:
@@ -258,10 +258,11 @@ class Listening:
         wish.part.heard = heard
         if wish.utterance is not self._open:
             return self._said()
-        if wish.part in wish.utterance.parts:
-            return self._signalled(self._endpoint.judge(looks_finished=self._looks_finished()))
-        _keep(wish.utterance, wish.part)
-        return self._partial(wish, heard)
+        if wish.part not in wish.utterance.parts:
+            _keep(wish.utterance, wish.part)
+            return self._partial(wish, heard)
+        told = self._paused(wish, heard) if wish.part is wish.utterance.suspicion else []
+        return [*told, *self._signalled(self._endpoint.judge(looks_finished=self._looks_finished()))]
 
     @property
     def _heard_roughly(self) -> Utterance | None:
@@ -284,7 +285,7 @@ class Listening:
         return self._sound.arrived_s(part.end - 1)
 
     def _learn_language(self, wish: Wish, heard: Heard) -> None:
-        long_enough = (wish.part.end - wish.part.first) * FRAME_S >= SURE_S
+        long_enough = wish.part.sound_s >= SURE_S
         if self.language is None and heard.segments and long_enough and heard.language_probability >= SURE:
             self.language = heard.language
         if heard.segments and self._asked.language is None:
@@ -292,15 +293,28 @@ class Listening:
 
     def _partial(self, wish: Wish, heard: Heard) -> list[EngineEvent]:
         utterance, part = wish.utterance, wish.part
-        rtf = utterance.cadence.passed(heard.began_s, heard.pass_s, (part.end - part.first) * FRAME_S)
+        rtf = utterance.cadence.passed(heard.began_s, heard.pass_s, part.sound_s)
         if utterance.cadence.is_given_up and utterance.number not in self.thinned:
             self.thinned.append(utterance.number)
         utterance.rough_end = max(utterance.rough_end, part.end)
         if utterance is not self._open or not self._asked.partials or not _hear_roughly(utterance, part, heard):
             return []
-        text = utterance.agreement
+        return [self._so_far(wish, utterance.agreement.tentative, rtf, at_pause=False)]
+
+    def _paused(self, wish: Wish, heard: Heard) -> list[EngineEvent]:
+        """Tell the utterance as it is known at a pause; the clean pass is one more hearing."""
+        utterance, part = wish.utterance, wish.part
+        _hear_roughly(utterance, part, heard)
+        utterance.rough_end = max(utterance.rough_end, part.end)
+        if not self._asked.partials or not utterance.text:
+            return []
+        rest = utterance.agreement.following(split(utterance.text)[-RECENT_WORDS:])
+        return [self._so_far(wish, rest, heard.pass_s / part.sound_s, at_pause=True)]
+
+    def _so_far(self, wish: Wish, tentative: str, rtf: float, *, at_pause: bool) -> Partial:
+        stable, end_ms = wish.utterance.agreement.stable, wish.part.end * FRAME_MS
         lag_ms = max(0, int((self._now_s - wish.newest_s) * 1000))
-        return [Partial(utterance.number, text.stable, text.tentative, part.end * FRAME_MS, lag_ms, rtf)]
+        return Partial(wish.utterance.number, stable, tentative, end_ms, lag_ms, rtf, at_pause)
 
     def _said(self) -> list[EngineEvent]:
         """Return the final texts that are known, in order."""
@@ -311,7 +325,7 @@ class Listening:
 
     def _final(self, utterance: Utterance) -> EngineEvent:
         passes = [(part, part.heard) for part in utterance.parts if part.heard is not None]
-        sound_s = sum((part.end - part.first) * FRAME_S for part, _ in passes)
+        sound_s = sum(part.sound_s for part, _ in passes)
         text = utterance.text.strip()
         language = (self.language or passes[-1][1].language) if text else ""
         self.last_language = language or self.last_language

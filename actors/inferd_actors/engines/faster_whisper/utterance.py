@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from inferd_actors.engines.faster_whisper.agreement import Agreement
 from inferd_actors.engines.faster_whisper.cadence import Cadence
 from inferd_actors.engines.faster_whisper.hearing import Heard
+from inferd_actors.engines.faster_whisper.sound import FRAME_S
 
 
 @dataclass(slots=True, eq=False)
@@ -19,6 +20,11 @@ class Part:
     first: int
     end: int
     heard: Heard | None = None
+
+    @property
+    def sound_s(self) -> float:
+        """How long it is."""
+        return (self.end - self.first) * FRAME_S
 
 
 @dataclass(slots=True, eq=False)

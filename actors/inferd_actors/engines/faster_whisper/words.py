@@ -26,7 +26,12 @@ def words_of(heard: Heard) -> list[Word]:
     timed = [word for segment in heard.segments for word in segment.words]
     if timed:
         return [Word(word.text, word.end_s) for word in timed]
-    return [Word(text) for text in _WORD.findall(heard.text)]
+    return split(heard.text)
+
+
+def split(text: str) -> list[Word]:
+    """Return a text's words, without their times."""
+    return [Word(one) for one in _WORD.findall(text)]
 
 
 def unrepeated(words: list[Word]) -> list[Word]:
