@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_kinds import is_offloaded
 from engine_rig import Rig, distance
 
 from inferd.messages.control import PRIORITIES
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.skipif(
 CLOSE = {"starter": 0.5, "chat": 0.1, "recurrent": 0.1, "windowed": 0.1}
 """How far log-probabilities of the likeliest two may differ: ggml computes attention in another way from 64 rows on, which
 moves the starter model's by 0.15 (measured); with another context than its own a model is some units away."""
+CLOSE_ON_GPU = {**CLOSE, "starter": 2.0}
+"""1.04 was seen on an H200, where activations are rounded to 8 bits for either of two ways to multiply."""
 TEXTS = [f"Tell me about {what}, and why." for what in ("amber", "the birch", "cedar wood", "a dahlia", "old elder")]
 
 Alone = Callable[..., list[TokenLogprob]]
@@ -36,7 +39,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def close(kind: str) -> float:
-    return CLOSE[kind]
+    return (CLOSE_ON_GPU if is_offloaded() else CLOSE)[kind]
 
 
 @pytest.fixture(scope="module")

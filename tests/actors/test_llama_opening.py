@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from engine_kinds import is_offloaded
 from listening_sink import ListeningSink
 
 from inferd.errors import LoadFailed
@@ -23,7 +24,8 @@ pytestmark = pytest.mark.skipif(
     bool(engines.missing("llama_cpp")), reason="llama-cpp-python or jinja2 is not installed"
 )
 
-OPTIONS = {"context_tokens": 256, "shelf_bytes": 0}
+OPTIONS = {"context_tokens": 256, "shelf_bytes": 0, "gpu_layers": 0}
+"""Where there is a GPU, too: for one, no file is opened ahead."""
 
 
 @pytest.fixture
@@ -130,3 +132,9 @@ def test_what_cannot_be_opened_says_why_and_leaves_nothing_behind(tmp_path: Path
 
 def test_engines_that_open_nothing_ahead_say_so() -> None:
     assert engines.open_ahead("echo", "", {}) is None
+
+
+def test_a_file_for_a_gpu_is_opened_when_somebody_asks(file: Path) -> None:
+    if not is_offloaded():
+        pytest.skip("llama.cpp computes on no GPU here")
+    assert engines.open_ahead("llama_cpp", str(file), {**OPTIONS, "gpu_layers": -1}) is None

@@ -24,6 +24,13 @@ def kind(request: pytest.FixtureRequest) -> Kind:
     return writer(request.param, request)
 
 
+@pytest.fixture
+def exact(kind: Kind) -> None:
+    """Skip a test that compares two texts of one request where these may differ."""
+    if not kind.is_exact:
+        pytest.skip("on a GPU a text depends on what else is in the step")
+
+
 @pytest.fixture(scope="module")
 def shared(kind: Kind) -> Iterator[Bench]:
     """Yield one loaded engine for all cases that leave it as it was."""
@@ -61,6 +68,7 @@ def test_max_tokens_ends_the_answer_with_length(shared: Bench) -> None:
     assert (end.stop_reason, end.usage.completion_tokens) == ("length", 5)
 
 
+@pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("sampling", [{"temperature": 0.0}, {"temperature": 1.0, "seed": 7}, {"seed": 2**32 - 1}])
 def test_the_same_seed_gives_the_same_text(shared: Bench, sampling: Mapping[str, Any]) -> None:
     first, second = (shared.submit(ask(**{"temperature": None, **sampling})) for _ in range(2))
@@ -95,6 +103,7 @@ def rounds_of(bench: Bench, number: int) -> None:
         bench.sink.sign()
 
 
+@pytest.mark.usefixtures("exact")
 @HALTS
 def test_a_halted_stream_is_silent_and_goes_on_where_it_was(shared: Bench, halt: Halt) -> None:
     expected = shared.sink.text(shared.submit(ask()))
@@ -109,6 +118,7 @@ def test_a_halted_stream_is_silent_and_goes_on_where_it_was(shared: Bench, halt:
     assert shared.sink.text(stream) == expected
 
 
+@pytest.mark.usefixtures("exact")
 def test_a_stop_sequence_ends_the_answer_and_is_not_shown(shared: Bench) -> None:
     whole = shared.sink.text(shared.submit(ask(max_tokens=40)))
     middle = len(whole) // 2
@@ -164,6 +174,7 @@ def test_a_prompt_that_does_not_fit_is_refused_with_both_numbers(shared: Bench) 
     assert details["input_tokens"] > CONTEXT_TOKENS
 
 
+@pytest.mark.usefixtures("exact")
 def test_text_blocks_are_one_text(shared: Bench) -> None:
     whole = shared.submit(ask())
     blocks = tuple(TextBlock(piece) for piece in (PROMPT[:20], PROMPT[20:]))

@@ -33,9 +33,22 @@ class Kind:
     options: Mapping[str, str | int | float | bool]
     path: str = ""
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether a request has the same text whatever is computed beside it: not on a GPU."""
+        return self.name != "llama_cpp" or not is_offloaded()
+
     def open(self, **more: str | float | bool) -> LoadedEngine[Engine]:
         """Return it loaded."""
         return LoadedEngine(engines.factory(self.name), self.path, {**self.options, **more})
+
+
+def is_offloaded() -> bool:
+    """Tell whether llama.cpp, which is installed, computes on a GPU here unless it is told not to."""
+    from inferd_actors.engines.llama_cpp import library
+
+    library.open_library()
+    return library.offloads(-1)
 
 
 def writer(name: str, request: pytest.FixtureRequest) -> Kind:

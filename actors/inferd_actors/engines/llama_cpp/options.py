@@ -26,4 +26,4 @@ class Options:
     threads: Annotated[int, Range(0, 1_024)] = 0
     """0: as many as there are cores that others leave free, see `threads`; else so many, always."""
     gpu_layers: Annotated[int, Range(-1, 10_000)] = -1
-    """Layers on the GPU; -1: all. Without a GPU, or in a build without one, nothing is moved."""
+    """Layers on the GPU; -1: all, 0: none, and the GPU is left alone. Without one, or in a build without, nothing is moved."""

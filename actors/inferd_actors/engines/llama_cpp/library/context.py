@@ -123,7 +123,11 @@ class Context:
         lib.llama_memory_seq_rm(self._memory, seat, -1, -1)
 
     def save(self, seat: int) -> memoryview:
-        """Return a sequence's state for `restore`: 65 MB take 10 ms, on a GPU much longer."""
+        """Return a sequence's state for `restore`: 65 MB take 10 ms.
+
+        On a GPU 44 MB take 12 ms if they lie in one piece; tokens that were written beside others' are copied one by one,
+        half a millisecond each (SmolLM2 on an H200).
+        """
         size = lib.llama_state_seq_get_size(self._context, seat)
         state = np.empty(size, np.uint8).data  # not zeroed before it is written
         buffer = (ctypes.c_uint8 * size).from_buffer(state)

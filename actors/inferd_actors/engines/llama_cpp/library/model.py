@@ -16,6 +16,9 @@ from inferd_actors.engines.llama_cpp.library.vocabulary import PIECE_BYTES, Voca
 
 CACHE_VALUE_BYTES = 2
 """Keys and values are kept in 16 bits."""
+NO_DEVICES = (ctypes.c_void_p * 1)()
+"""A list of GPUs that is empty. Without it llama.cpp asks each what it is, even for no layers, which takes 518 MiB of an H200,
+and computes large steps there."""
 
 
 def offloads(gpu_layers: int) -> bool:
@@ -31,6 +34,8 @@ class Model:
         look_at(path)
         params = lib.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
+        if gpu_layers == 0:
+            params.devices = ctypes.addressof(NO_DEVICES)
         watcher = lib.llama_progress_callback(lambda done, _: on_progress(done))
         params.progress_callback = watcher
         forget_complaints()
