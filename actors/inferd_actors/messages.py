@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgpack
 
@@ -446,21 +446,23 @@ def read_route(frame: wire.Frame) -> Route:
 
 def _read_route(frame: wire.Frame) -> Route:
     value = wire.unpack(frame)
-    match value:
-        case [int(kind), int(session), list(rows)]:
-            return Route(kind, session, tuple(_row(row) for row in rows))
+    if type(value) is list and len(value) == 3:  # noqa: PLR2004 - as the words below say
+        kind, session, rows = value
+        if type(kind) is int and type(session) is int and type(rows) is list:
+            return Route(kind, session, tuple(map(_row, rows)))
     raise ProtocolError("a route is [kind, session, rows]")
 
 
 _read_short_route = functools.lru_cache(maxsize=REMEMBERED)(_read_route)
 
 
-def _row(value: object) -> Row:
-    match value:
-        case [int(stream), int(last_seq), int(n_events), int(size_bytes), bool(is_terminal)] if (
-            0 <= last_seq < MAX_U53 and 0 <= n_events <= MAX_ROW_EVENTS
-        ):
-            return Row(stream, last_seq, n_events, size_bytes, is_terminal)
+def _row(value: Any) -> Row:  # noqa: ANN401 - whatever msgpack held
+    """Check a row by the types of its values: with patterns it took three times as long right after a wake-up (measured)."""
+    if type(value) is list and len(value) == 5:  # noqa: PLR2004 - as the words below say
+        stream, last_seq, n_events, size_bytes, is_terminal = value
+        are_counts = type(stream) is type(last_seq) is type(n_events) is type(size_bytes) is int
+        if are_counts and type(is_terminal) is bool and 0 <= last_seq < MAX_U53 and 0 <= n_events <= MAX_ROW_EVENTS:
+            return tuple.__new__(Row, value)
     raise ProtocolError("a row is [stream, last_seq, n_events, bytes, is_terminal]")
 
 

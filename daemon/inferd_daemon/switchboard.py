@@ -319,26 +319,30 @@ class Switchboard:
         self.facts.append(crossing.ActorSaid(actor.life, message))
 
     def _pass_events(self, actor: ActorPeer, route: actors.Route, frames: Frames, now_s: float) -> None:
-        ends = [row for row in route.rows if row.is_terminal]
-        body = 1 + len(ends)
-        for row in route.rows:
+        rows, moved, ends = route.rows, list[Stream](), list[Stream]()
+        for row in rows:
             stream = self._streams.get(row.stream)
             if stream is None or stream.life != actor.life or stream.session != route.session:
                 raise ProtocolError(f"life {actor.life} sent events of stream {row.stream}, which is not its own")
-        facts = [_facts(frame) for frame in frames[1:body]]
-        if len(frames) <= body or len({row.stream for row in route.rows}) < len(route.rows):
+            moved.append(stream)
+            if row.is_terminal:
+                ends.append(stream)
+        body = 1 + len(ends)
+        if len(frames) <= body or (len(rows) > 1 and len({row.stream for row in rows}) < len(rows)):
             raise ProtocolError(f"life {actor.life} sent rows that its frames do not bear out")
-        session = self._sessions.get(route.session)
-        for row in route.rows:
-            stream = self._streams[row.stream]
+        ended = [
+            crossing.Ended(stream.number, _facts(frame)) for stream, frame in zip(ends, frames[1:body], strict=True)
+        ]
+        for row, stream in zip(rows, moved, strict=True):
             stream.last_seq = max(stream.last_seq, row.last_seq)
             stream.progressed_s = now_s
             self.events_total += row.n_events
+        session = self._sessions.get(route.session)
         if session is not None:
             self._send_app(session.peer_id, frames[body:])
-        for row, fact in zip(ends, facts, strict=True):
-            self._close(self._streams[row.stream])
-            self.facts.append(crossing.Ended(row.stream, fact))
+        for stream in ends:
+            self._close(stream)
+        self.facts += ended
 
     def actor_gone(self, peer_id: bytes) -> None:
         """Forget an actor's connection; the loop decides what becomes of its streams."""

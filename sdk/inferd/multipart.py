@@ -32,10 +32,10 @@ class Socket(Protocol):
 
 def send(socket: Socket, frames: Sequence[bytes | memoryview], *, copy: bool = True) -> None:
     """Send one message. `copy=False`: large frames are handed over as they are, and must not change."""
-    *before, last = frames
-    for frame in before:
-        socket.send(frame, NOBLOCK | SNDMORE, copy)
-    socket.send(last, NOBLOCK, copy)
+    left = len(frames)
+    for frame in frames:
+        left -= 1
+        socket.send(frame, NOBLOCK | SNDMORE if left else NOBLOCK, copy)
 
 
 def is_readable(socket: Socket) -> bool:
