@@ -12,7 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from inferd import endings
@@ -89,11 +88,13 @@ class Bound:
     def post(self, deliveries: dict[Mailbox, list[Item]]) -> None:
         """Carry deliveries into the loop, behind those before them; called by whoever holds the line, most often there."""
         self._arrived.append(deliveries)
-        with suppress(RuntimeError):  # the loop is closed: whoever waited there is gone
+        try:
             if threading.get_ident() == self._thread:
                 self._spread()
             elif self._bound:
                 self._bound[1].call_soon_threadsafe(self._spread)
+        except RuntimeError:
+            return  # the loop is closed: whoever waited there is gone
 
     def watch(self, descriptor: int, look: Callable[[], None]) -> bool:
         """Have the loop call `look` whenever the descriptor is readable; False: the loop is closed."""

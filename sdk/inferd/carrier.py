@@ -11,7 +11,7 @@ import select
 import struct
 import time
 from collections import deque
-from collections.abc import Container, Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import zmq
@@ -49,7 +49,7 @@ POLLOUT: Final = int(zmq.POLLOUT)
 _contexts: dict[int, zmq.Context[zmq.Socket[bytes]]] = {}
 """pid → the process's context. One inherited by fork stays here unused: using or ending it would hang."""
 
-Ready = Container[int]
+Ready = Sequence[int]
 """What a rest has found: descriptors that are readable."""
 
 
@@ -72,6 +72,8 @@ class Carrier:
         self._sleep, self._vigil = _poll(self._ear, self._signs, self.eye), _poll(self._ear, self._signs)
         self._outbox: deque[list[bytes]] = deque()
         """What zmq did not take yet: bounded by the requests in flight and their uplink windows."""
+        self._is_watched = False
+        """No message was there at the last look, and nothing has used the socket since: `eye` tells of the next one."""
         self._is_new = True
         """Nobody has asked the monitor yet: only one that was found empty gives a sign."""
         self.is_over = False
@@ -80,6 +82,7 @@ class Carrier:
         """Send these, behind what waits for room; what finds none waits too."""
         self._outbox.extend(messages)
         while self._outbox:
+            self._is_watched = False
             try:
                 multipart.send(self._dealer, self._outbox[0])
             except zmq.Again:
@@ -99,17 +102,23 @@ class Carrier:
 
     @property
     def is_ready(self) -> bool:
-        """Whether there is a message, or room for what waits."""
-        return bool(int(self._dealer.getsockopt(zmq.EVENTS)) & (POLLIN | POLLOUT if self._outbox else POLLIN))
+        """Whether there is a message, or room for what waits. False: `eye` tells of the next message."""
+        if not self._outbox:
+            return not self._may_rest()
+        return bool(int(self._dealer.getsockopt(zmq.EVENTS)) & (POLLIN | POLLOUT))
 
     def show(self, ready: Ready) -> None:
         """Read what a rest has found, and messages."""
-        if multipart.is_readable(self._dealer):
+        if self.eye in ready or not self._may_rest():
             self._read()
         if self._is_new or self._signs in ready:
             self._follow()
         if self._ear in ready:
             self._bell.hush()
+
+    def _may_rest(self) -> bool:
+        self._is_watched = self._is_watched or not multipart.is_readable(self._dealer)
+        return self._is_watched
 
     def close(self) -> None:
         """Close the sockets; what was handed over just now may linger for `GOODBYE_MS`. Again, it does nothing."""
@@ -132,12 +141,17 @@ class Carrier:
                 self.is_over = True
 
     def _read(self) -> None:
+        """Read what there is, if there is something: the eye may tell of what was read already."""
         now_s = time.monotonic()
+        self._is_watched = False
         for _ in range(BATCH_MESSAGES):
-            frames = multipart.receive(self._dealer)
+            try:
+                frames = multipart.receive(self._dealer)
+            except zmq.Again:
+                return
             peer_uid = None if self._session.phase is Phase.UP else _peer_uid(frames[0])
             self._session.receive([frame.bytes for frame in frames], peer_uid, now_s)
-            if not multipart.is_readable(self._dealer):
+            if self._may_rest():
                 return
 
 

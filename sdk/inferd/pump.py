@@ -128,7 +128,7 @@ class Pump:
 
     def look(self) -> None:
         """Read what has come, in the event loop that saw it; if another thread is at it, that one reads."""
-        self._lead(self._catch_up)
+        self._lead(self._see)
 
     @property
     def led_here(self) -> bool:
@@ -212,8 +212,13 @@ class Pump:
         if self._eye is not None:
             self._catch_up()
 
+    def _see(self) -> None:
+        """Do what the descriptor's sign stands for."""
+        self._work((self._carrier.eye,))
+        self._catch_up()
+
     def _catch_up(self) -> None:
-        """Do what the descriptor's sign stands for, which may be used up by now."""
+        """Do what a sign stood for that is used up by now."""
         while self._carrier.is_ready:
             self._work(())
         if self._session.next_s < self._wakes_s:
@@ -273,7 +278,9 @@ class Pump:
         self._bell.rise()
         with self._hold:
             self._mend()
-            self._work(ready)
+            self._work(
+                (*ready, self._carrier.eye)
+            )  # what came before a deadline counts, if the loop is late to see it, too
             self._catch_up()
 
     # --- the line's own thread

@@ -311,11 +311,11 @@ def split_events(header: Mapping[str, Any], blobs: Sequence[Frame]) -> list[Arri
     pieces = header.get("events")
     if not isinstance(pieces, list):
         raise ProtocolError("an events message without a list of events")
-    arrivals, at = [], 0
+    arrivals = []
     for piece in pieces:
-        arrival, used = _read_event(piece, blobs[at:])
+        arrival, used = _read_event(piece, blobs)
         arrivals.append(arrival)
-        at += used
+        blobs = blobs[used:] if used else blobs
     return arrivals
 
 
@@ -333,7 +333,7 @@ def _read_event(piece: object, blobs: Sequence[Frame]) -> tuple[Arrival, int]:
     if n_blobs < len(blobs):
         unpack(piece, blobs[:n_blobs])  # its references may not reach into its neighbours' blobs
     kind = EVENTS.get(name)
-    size_bytes = len(piece) + sum(len(blob) for blob in blobs[:n_blobs])
+    size_bytes = len(piece) + sum(map(len, blobs[:n_blobs])) if n_blobs else len(piece)
     try:
         event = None if kind is None else _structure(fields, kind, asking=False)
     except FieldError as wrong:
