@@ -63,6 +63,8 @@ FROM_APP: Mapping[str, type[Any]] = table(control.FROM_APP)
 TO_APP: Mapping[str, type[Any]] = table(control.TO_APP)
 OPERATIONS: Mapping[str, type[operations.Operation]] = table(operations.OPERATIONS)
 EVENTS: Mapping[str, type[events.Event]] = table((*events.STATES, *events.CONTENTS, *events.TERMINALS))
+PLAIN_CHARS = 1_024
+"""Longest text of an event that is taken without the general look: no token's is longer."""
 EVENTS_TYPE = "events"
 """Header `type` of a message that carries events."""
 
@@ -335,10 +337,23 @@ def _read_event(piece: object, blobs: Sequence[Frame]) -> tuple[Arrival, int]:
     kind = EVENTS.get(name)
     size_bytes = len(piece) + sum(map(len, blobs[:n_blobs])) if n_blobs else len(piece)
     try:
-        event = None if kind is None else _structure(fields, kind, asking=False)
+        event = None if kind is None else _plain_text(kind, fields) or _structure(fields, kind, asking=False)
     except FieldError as wrong:
         raise ProtocolError(f"event {name}: {wrong}") from None
     return Arrival(request, seq, event, size_bytes), n_blobs
+
+
+def _plain_text(kind: type[events.Event], fields: Any) -> events.Event | None:  # noqa: ANN401 - whatever msgpack held
+    """Return what nearly every message carries, a short piece of text and nothing else; None: look at it as at all others.
+
+    That look goes through four more functions, each of them out of the caches after a wake-up. msgpack has seen to it that the
+    text is valid Unicode.
+    """
+    if kind is events.TextDelta and type(fields) is dict and len(fields) == 1:
+        text = fields.get("text")
+        if type(text) is str and len(text) <= PLAIN_CHARS:
+            return events.TextDelta(text)
+    return None
 
 
 def check_frames(frames: Sequence[Frame], limits: Limits) -> None:

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from wire_values import TABLES, messages
 
 from inferd import wire
+from inferd.errors import ProtocolError
 from inferd.messages import control, events, operations
 from inferd.messages.bounds import Blob
+from inferd.strict import make_strict
 from inferd_actors import messages as actors
 
 FEWER = settings(max_examples=30)
@@ -136,3 +138,28 @@ def test_every_table_names_a_class_once() -> None:
     for table in TABLES.values():
         assert len(set(table.values())) == len(table)
         assert all(wire.tag(kind) == name for name, kind in table.items())
+
+
+PLAIN = st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3) | st.binary(max_size=3)
+LENGTHS = st.sampled_from((0, 1, wire.PLAIN_CHARS, wire.PLAIN_CHARS + 1))
+FIELDS_OF_TEXT = st.one_of(
+    st.fixed_dictionaries({"text": st.builds(lambda one, length: one * length, st.characters(codec="utf-8"), LENGTHS)}),
+    st.dictionaries(st.sampled_from(("text", "logprobs", "unknown")), PLAIN, max_size=2),
+    PLAIN,
+)
+
+
+@given(fields=FIELDS_OF_TEXT)
+def test_a_piece_of_text_is_read_as_the_general_look_reads_it(fields: object) -> None:
+    def read() -> events.Event | None:
+        packed, _ = wire.pack(("text_delta", 1, 1, 0, fields))
+        (arrival,) = wire.split_events({"events": [packed]}, ())
+        return arrival.event
+
+    try:
+        expected = make_strict(unknown_fields_refused=False, detailed=False).structure(fields, events.TextDelta)
+    except Exception:  # noqa: BLE001 - the look says no by any error
+        with pytest.raises(ProtocolError, match="text_delta"):
+            read()
+    else:
+        assert same(read(), expected)
