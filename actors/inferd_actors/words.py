@@ -26,7 +26,9 @@ class EngineWords:
     def __init__(self, settle: Callable[[], None], die: Callable[[str], None]) -> None:
         self._settle = settle
         self._die = die
-        self._room = threading.Condition()
+        self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
+        """Signalled when a full batch was taken: nobody waits for another one."""
         self._batch: Batch = []
         self._windows: list[Window] = []
         self._went = False
@@ -35,14 +37,15 @@ class EngineWords:
 
     def emit(self, batch: Sequence[tuple[StreamId, EngineEvent]]) -> None:
         """Hand over the events of a step; waits while `AHEAD_EVENTS` have not been fetched."""
-        with self._room:
-            self._room.wait_for(lambda: len(self._batch) < AHEAD_EVENTS)
+        with self._lock:
+            while len(self._batch) >= AHEAD_EVENTS:
+                self._room.wait()
             self._batch += batch
         self._settle()
 
     def grant(self, stream: StreamId, limit_seq: int, limit_bytes: int) -> None:
         """Hand over a new uplink window."""
-        with self._room:
+        with self._lock:
             self._windows.append((stream, limit_seq, limit_bytes))
         self._settle()
 
@@ -63,11 +66,12 @@ class EngineWords:
         """Return what was said since the last call."""
         if not self._batch and not self._windows:
             return [], []  # nearly every round of an idle line; whoever speaks now wakes it once more
-        with self._room:
-            taken = self._batch, self._windows
-            self._batch, self._windows = [], []
-            self._room.notify_all()
-        return taken
+        with self._lock:
+            batch, self._batch = self._batch, []
+            windows, self._windows = self._windows, []
+            if len(batch) >= AHEAD_EVENTS:
+                self._room.notify_all()
+        return batch, windows
 
     def went_round(self) -> bool:
         """Tell whether the engine's loop has gone round since the last call."""
