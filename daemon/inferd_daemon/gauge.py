@@ -14,7 +14,8 @@ from inferd_daemon.catalogue import ModelId
 from inferd_daemon.telemetry import survived
 
 EVERY_S: Final = 5.0
-"""A reading costs a millisecond per process; a model grows over requests, not within seconds, once it is loaded."""
+"""A reading costs a millisecond, more where something has changed (`readings`); a model grows over requests, not within
+seconds, once it is loaded."""
 
 
 class Gauge:

@@ -15,7 +15,8 @@ import psutil
 from inferd_daemon.ledger import Room
 from inferd_daemon.memory import gpus, linux, macos_calls
 from inferd_daemon.memory.gpus import Gpus
-from inferd_daemon.memory.processes import IS_MACOS, children_of, own_bytes, used_bytes
+from inferd_daemon.memory.processes import IS_MACOS, children_of, own_bytes, resident_bytes, used_bytes
+from inferd_daemon.memory.readings import Readings
 
 K = TypeVar("K")
 
@@ -35,6 +36,7 @@ class Machine:
         self._families: Mapping[int, tuple[int, ...]] = {}
         """Processes and those below them, as last measured: finding them takes too long for the loop."""
         self._gpus = gpus.NONE
+        self._readings = Readings(used_bytes, resident_bytes)
         group = own_group or linux.own_group()
         folders = () if group is None else (group, *group.parents)
         self._limited = tuple(folder for folder in folders if linux.amount(folder / "memory.max") is not None)
@@ -46,7 +48,8 @@ class Machine:
         """
         self._gpus = self._read_gpus(int(psutil.virtual_memory().total))
         self._families = families = {pid: (pid, *children_of(pid)) for pid in pids.values()}
-        found = {key: sum(map(used_bytes, families[pid])) for key, pid in pids.items()}
+        self._readings.keep({pid for family in families.values() for pid in family})
+        found = {key: sum(map(self._readings.used_bytes, families[pid])) for key, pid in pids.items()}
         return {key: held + self._shared_bytes(families[pids[key]]) for key, held in found.items() if held}
 
     def room(self, pids: Iterable[int]) -> Room:

@@ -59,6 +59,16 @@ def used_bytes(pid: int) -> int:
     return int(getattr(memory, "pss", memory.rss))
 
 
+def resident_bytes(pid: int) -> int:
+    """Return how much of a process is in memory, shared pages counted in full. Microseconds; 0 when it is gone."""
+    if IS_MACOS:
+        return macos_calls.footprint_bytes(pid)
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
 def own_bytes(pid: int) -> int:
     """Return what one process would give back by ending: pages that no file backs. Microseconds; 0 when it is gone."""
     if IS_MACOS:
