@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import zmq
+import zmq.backend
 from zmq.utils.monitor import recv_monitor_message
 
 from inferd import multipart
@@ -86,7 +87,7 @@ class Line:
         self._hold = threading.Lock()
         self._holder = 0
         """Thread that holds the line; only that thread itself may conclude anything from it."""
-        self._dealer: zmq.Socket[bytes] | None = None
+        self._dealer: zmq.backend.Socket | None = None
         """None while there is none: before and after `run`, and between two connections."""
         self._wakes_s: float | None = None
         """When the line's thread will wake by itself."""
@@ -155,7 +156,7 @@ class Line:
         monitor = dealer.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         dealer.connect(self._address)
         try:
-            self._carry(dealer, monitor)
+            self._carry(zmq.backend.Socket(shadow=dealer.underlying), monitor)
         finally:
             with self._hold:
                 self._dealer = None
@@ -177,10 +178,10 @@ class Line:
         dealer.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
         return dealer
 
-    def _carry(self, dealer: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
+    def _carry(self, dealer: zmq.backend.Socket, monitor: zmq.Socket[bytes]) -> None:
         ear, signs = self._ear.fileno(), int(monitor.getsockopt(zmq.FD))
         sleep = select.poll()
-        for descriptor in (ear, signs, int(dealer.getsockopt(zmq.FD))):
+        for descriptor in (ear, signs, int(dealer.get(zmq.FD))):
             sleep.register(descriptor, select.POLLIN)
         ready: set[int] = {signs}
         self._dealer, self._is_lost = dealer, False
@@ -200,7 +201,7 @@ class Line:
         with self._hold:
             self._flush(dealer)
 
-    def _do(self, dealer: zmq.Socket[bytes]) -> float | None:
+    def _do(self, dealer: zmq.backend.Socket) -> float | None:
         next_s = self._on_tick(time.monotonic())
         self._flush(dealer)
         return next_s
@@ -218,7 +219,7 @@ class Line:
             self._ear.recv(4096)
         self._rung.clear()  # after reading: a ring in between is silent, and its work is done in this very round
 
-    def _follow(self, dealer: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
+    def _follow(self, dealer: zmq.backend.Socket, monitor: zmq.Socket[bytes]) -> None:
         while monitor.poll(0):
             event = recv_monitor_message(monitor)["event"]
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
@@ -233,13 +234,13 @@ class Line:
                 self._on_lost()
                 return
 
-    def _read(self, dealer: zmq.Socket[bytes]) -> None:
+    def _read(self, dealer: zmq.backend.Socket) -> None:
         for _ in range(BATCH_MESSAGES):
             if not multipart.is_readable(dealer):
                 return
             self._on_message([frame.bytes for frame in multipart.receive(dealer)])
 
-    def _flush(self, dealer: zmq.Socket[bytes]) -> None:
+    def _flush(self, dealer: zmq.backend.Socket) -> None:
         while self._outbox and self._connected:
             try:
                 multipart.send(dealer, self._outbox[0])

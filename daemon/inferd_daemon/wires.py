@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 import zmq
+import zmq.backend
 
 from inferd import multipart, wire
 from inferd_actors.messages import Probe
@@ -87,6 +88,7 @@ class Router:
         # Generated routing ids count up from an unseeded rand(); a peer that claims the next one aborts the process.
         ctypes.CDLL(None).srand(secrets.randbits(31))
         self.socket = context.socket(zmq.ROUTER)
+        self._bare = zmq.backend.Socket(shadow=self.socket.underlying)
         for option, value in (
             (zmq.ROUTER_MANDATORY, 1),
             (zmq.SNDHWM, HWM_MESSAGES),
@@ -126,7 +128,7 @@ class Router:
         """Return the next message with its sender; None if there is none, or that one has no identity."""
         self._is_watched = False
         try:
-            routing, *frames = multipart.receive(self.socket)
+            routing, *frames = multipart.receive(self._bare)
         except zmq.Again:
             return None
         peer_id = routing.bytes
@@ -135,7 +137,7 @@ class Router:
 
     def may_rest(self) -> bool:
         """Return whether there is no message, and the descriptor will tell of the next one: until another use of the socket."""
-        self._is_watched = self._is_watched or not multipart.is_readable(self.socket)
+        self._is_watched = self._is_watched or not multipart.is_readable(self._bare)
         return self._is_watched
 
     def _line(self, peer_id: bytes, frame: zmq.Frame) -> PeerLine | None:
@@ -185,7 +187,7 @@ class Router:
         """Return True: sent. False: the pipe is full. None: nobody is there."""
         self._is_watched = False
         try:
-            multipart.send(self.socket, (peer_id, *frames), copy=max(map(len, frames)) < COPY_BELOW_BYTES)
+            multipart.send(self._bare, (peer_id, *frames), copy=max(map(len, frames)) < COPY_BELOW_BYTES)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:
@@ -218,7 +220,7 @@ class Router:
         if not self._suspects:
             return []
         self._is_watched = False
-        multipart.is_readable(self.socket)  # has libzmq take note of ended pipes, which a send does not always do
+        multipart.is_readable(self._bare)  # has libzmq take note of ended pipes, which a send does not always do
         gone = [peer_id for peer_id in self._suspects if self._try(peer_id, self._probe) is None]
         self._suspects = {
             peer_id: probes - 1 for peer_id, probes in self._suspects.items() if probes > 1 and peer_id not in gone
