@@ -26,8 +26,8 @@ MAX_RATIO: Final = 2.4
 """Whisper's own limit of compression: beyond it a text repeats itself."""
 MIN_LOGPROB: Final = -1.0
 """Whisper's own limit of the mean log-probability of a text's tokens."""
-SURE_LOGPROB: Final = -0.5
-"""Above it a hearing in a short window is as the one in the whole window: 3 of 279 recordings differed, by no error in sum."""
+SURE_LOGPROB: Final = -0.6
+"""Above it a hearing in a short window is as the one in the whole window: 6 of 279 recordings differed, by one error in sum."""
 TOKENS_PER_S: Final = 6
 """People say 2 to 4 words a second, and a word takes 1.3 tokens."""
 LEAST_TOKENS: Final = 12
