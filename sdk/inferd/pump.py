@@ -278,9 +278,8 @@ class Pump:
         self._bell.rise()
         with self._hold:
             self._mend()
-            self._work(
-                (*ready, self._carrier.eye)
-            )  # what came before a deadline counts, if the loop is late to see it, too
+            # What came before a deadline counts, if the loop is late to see it, too.
+            self._work((*ready, self._carrier.eye))
             self._catch_up()
 
     # --- the line's own thread

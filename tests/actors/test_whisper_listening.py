@@ -20,6 +20,7 @@ from inferd_actors.engines.faster_whisper.cadence import TOO_SLOW  # noqa: E402
 from inferd_actors.engines.faster_whisper.hearing import Heard, HeardSegment, HeardWord, Pass  # noqa: E402
 from inferd_actors.engines.faster_whisper.listening import SOUND_MOST, Listening  # noqa: E402
 from inferd_actors.engines.faster_whisper.sound import FRAME, FRAME_S, Frame  # noqa: E402
+from inferd_actors.engines.faster_whisper.utterance import SENTENCE_LEAST  # noqa: E402
 
 WORD = 12
 """Frames that a word takes, 0.38 s."""
@@ -63,6 +64,8 @@ class Run:
     """Of the model: seconds of each second that it hears, and a tenth of a second for each pass."""
     pace: float = 1.0
     """Seconds between a second of sound and the next one; 0: all is fed at once."""
+    deaf_once: bool = False
+    """Whether the first clean pass of 8 s or more brings nothing."""
     ends_early: bool = False
     """Whether rough hearings take the end of a sentence for the end of all."""
     events: list[EngineEvent] = field(default_factory=list)
@@ -101,6 +104,9 @@ class Run:
 
     def _heard(self, asked: Pass, pass_s: float) -> Heard:
         heard = oracle(self.talk, asked, self.now_s, pass_s)
+        if self.deaf_once and asked.care == "clean" and asked.sound_s >= SENTENCE_LEAST * FRAME_S:
+            self.deaf_once = False
+            return replace(heard, segments=())
         if not self.ends_early or asked.care == "clean" or "." not in heard.text:
             return heard
         (segment,) = heard.segments
@@ -267,6 +273,14 @@ def test_clean_passes_at_pauses_do_not_grow_with_the_talk() -> None:
     assert len(run.of(Final)) == 1
     assert run.text.split() == talk.texts
     assert run.clean_s < 3.5 * len(talk.frames) * FRAME_S
+
+
+def test_a_clean_pass_at_a_pause_that_brought_nothing_is_made_again() -> None:
+    talk = talk_of([(["red", "green", "blue", "red", "grey."], 8)] * 6)
+    run = Run(talk, TranscribeStream(), 0.01, deaf_once=True)
+    run.play()
+    assert not run.deaf_once
+    assert run.text.split() == talk.texts
 
 
 def test_at_a_pause_the_whole_text_is_told_before_it_is_final() -> None:

@@ -41,12 +41,8 @@ class Agreement:
         """The last hearing behind the stable words."""
         self._end_s = 0.0
         """Where in the last hearing the stable words end."""
-        self._stalled = 0
-
-    @property
-    def stalled(self) -> int:
+        self.stalled = 0
         """How many hearings in a row had no word behind the stable ones."""
-        return self._stalled
 
     @property
     def stable(self) -> str:
@@ -68,8 +64,8 @@ class Agreement:
         heard = self._without_overlap(words)
         behind = _behind(self._since, heard)
         rest = heard[behind:]
-        self._stalled = 0 if rest else self._stalled + 1
-        if self._rest and 0 < self._stalled < STALLED:
+        self.stalled = 0 if rest else self.stalled + 1
+        if self._rest and 0 < self.stalled < STALLED:
             return
         alike = sum(1 for _ in takewhile(lambda pair: same(*pair), zip(self._rest, rest, strict=False)))
         self._since += (word.text for word in rest[:alike])
@@ -90,7 +86,7 @@ class Agreement:
         """
         if not self._since or not self._end_s:
             return 0.0
-        cut_s, self._end_s, self._stalled = self._end_s, 0.0, 0
+        cut_s, self._end_s, self.stalled = self._end_s, 0.0, 0
         self._before += self._since
         self._since = []
         self._rest = [Word(one.text, max(0.0, one.end_s - cut_s)) for one in self._rest]
@@ -99,7 +95,7 @@ class Agreement:
     def drop(self) -> None:
         """Let go of all sound up to now: the stable words stay, what was tentative is lost."""
         self._before += self._since
-        self._since, self._rest, self._end_s, self._stalled = [], [], 0.0, 0
+        self._since, self._rest, self._end_s, self.stalled = [], [], 0.0, 0
 
     def _without_overlap(self, words: Sequence[Word]) -> list[Word]:
         """Return the words without those that the sound in front of the cut has left at their beginning."""

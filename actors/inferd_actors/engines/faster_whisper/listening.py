@@ -23,26 +23,19 @@ from typing import Final, Literal
 from inferd.messages.speech import Final as FinalText
 from inferd.messages.speech import Partial, SpeechStarted, SpeechStopped, TranscribeStream
 from inferd_actors.engine import EngineEvent
-from inferd_actors.engines.faster_whisper.agreement import STALLED
 from inferd_actors.engines.faster_whisper.cadence import MIN_NEW_S
 from inferd_actors.engines.faster_whisper.endpointing import FRAME_MS, Endpointing, Patience, Signal
 from inferd_actors.engines.faster_whisper.hearing import Care, Heard, Pass
 from inferd_actors.engines.faster_whisper.sound import FRAME_S, Frame, Sound
 from inferd_actors.engines.faster_whisper.texts import looks_finished
-from inferd_actors.engines.faster_whisper.utterance import Part, Utterance
-from inferd_actors.engines.faster_whisper.words import split, spoken, unrepeated, words_of
+from inferd_actors.engines.faster_whisper.utterance import PART_LEAST, TRIM, Part, Utterance
+from inferd_actors.engines.faster_whisper.words import split, spoken
 
 PRE_ROLL: Final = 16
 """Frames in front of the first speech: half a second, since first syllables are quiet (RealtimeSTT takes one second)."""
 PART: Final = 812
-"""Frames after which an utterance is cut, 26 s: a pause of 2.5 s may follow, and the model's window has 30."""
-PART_LEAST: Final = 500
-"""Frames of a part at least, 16 s: the cut is looked for between these two."""
-TRIM: Final = 375
-"""Frames of rough hearing after which stable words are cut off, 12 s."""
-KEPT_LEAST: Final = 250
-"""Frames of a stretch up to the end of a sentence that is not heard again, 8 s: shorter ones are heard better with what
-follows; up to any other pause `PART_LEAST`."""
+"""Frames after which an utterance is cut, behind `PART_LEAST` of them, 26 s: a pause of 2.5 s may follow, and the model's
+window has 30."""
 ROUGH_MOST: Final = 625
 """Frames of rough hearing that are too long for the pace of talk whatever is in them, 20 s."""
 ROUGH_KEPT: Final = 156
@@ -172,7 +165,7 @@ class Listening:
         if suspicion is None:
             return
         utterance.parts.remove(suspicion)
-        _keep(utterance, suspicion)
+        utterance.keep(suspicion)
 
     def _stop(self, utterance: Utterance) -> list[EngineEvent]:
         if utterance.suspicion is None:
@@ -259,7 +252,7 @@ class Listening:
         if wish.utterance is not self._open:
             return self._said()
         if wish.part not in wish.utterance.parts:
-            _keep(wish.utterance, wish.part)
+            wish.utterance.keep(wish.part)
             return self._partial(wish, heard)
         told = self._paused(wish, heard) if wish.part is wish.utterance.suspicion else []
         return [*told, *self._signalled(self._endpoint.judge(looks_finished=self._looks_finished()))]
@@ -296,16 +289,14 @@ class Listening:
         rtf = utterance.cadence.passed(heard.began_s, heard.pass_s, part.sound_s)
         if utterance.cadence.is_given_up and utterance.number not in self.thinned:
             self.thinned.append(utterance.number)
-        utterance.rough_end = max(utterance.rough_end, part.end)
-        if utterance is not self._open or not self._asked.partials or not _hear_roughly(utterance, part, heard):
+        if utterance is not self._open or not self._asked.partials or not utterance.hear_roughly(part, heard):
             return []
         return [self._so_far(wish, utterance.agreement.tentative, rtf, at_pause=False)]
 
     def _paused(self, wish: Wish, heard: Heard) -> list[EngineEvent]:
         """Tell the utterance as it is known at a pause; the clean pass is one more hearing."""
         utterance, part = wish.utterance, wish.part
-        _hear_roughly(utterance, part, heard)
-        utterance.rough_end = max(utterance.rough_end, part.end)
+        utterance.hear_roughly(part, heard)
         if not self._asked.partials or not utterance.text:
             return []
         rest = utterance.agreement.following(split(utterance.text)[-RECENT_WORDS:])
@@ -346,24 +337,3 @@ class Listening:
 def _later(first_s: float, start_s: float, end_s: float) -> tuple[float, float]:
     """Return where in the stream a word of a part is, in seconds."""
     return first_s + start_s, first_s + end_s
-
-
-def _hear_roughly(utterance: Utterance, part: Part, heard: Heard) -> bool:
-    """Let a hearing take part in the agreement. False: it brought nothing, or is of other sound than the ones before."""
-    words = unrepeated(words_of(heard))
-    if part.first != utterance.rough_first or not words:
-        return False
-    utterance.agreement.hear(words)
-    is_to_be_cut = part.end - part.first > TRIM or utterance.agreement.stalled >= STALLED
-    if is_to_be_cut and words[-1].end_s:
-        utterance.rough_first += int(utterance.agreement.cut() / FRAME_S)
-    return True
-
-
-def _keep(utterance: Utterance, part: Part) -> None:
-    """Let a clean pass at a pause stay, if it was long; the next one begins behind it."""
-    if part.heard is None or part.first != utterance.part_first:
-        return
-    least = KEPT_LEAST if looks_finished(part.heard.text) else PART_LEAST
-    if part.end - part.first >= least:
-        utterance.keep(part)

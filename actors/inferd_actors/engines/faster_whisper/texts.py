@@ -31,8 +31,7 @@ SURE_LOGPROB: Final = -0.6
 TOKENS_PER_S: Final = 6
 """People say 2 to 4 words a second, and a word takes 1.3 tokens."""
 LEAST_TOKENS: Final = 12
-_AGAIN: Final = re.compile(r"(\b\w+\b(?:\W+\w+)+)\W+\1\b|(\b\w+\b)(?:\W+\2\b){2}", re.IGNORECASE)
-"""A phrase said twice in a row, or a word three times."""
+_WORD: Final = re.compile(r"\w+")
 _ASIDE: Final = re.compile(r"\s*(?:\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|[♪♫♬*.\-–—…\s])+\s*")  # noqa: RUF001 - as models write them
 
 
@@ -69,4 +68,15 @@ def is_credible(text: str, mean_logprob: float) -> bool:
 
 def is_doubtful(text: str, mean_logprob: float) -> bool:
     """Tell whether a text from a short window should be heard again in the whole one: a guess, or said again at once."""
-    return mean_logprob < SURE_LOGPROB or not is_credible(text, mean_logprob) or _AGAIN.search(text) is not None
+    return mean_logprob < SURE_LOGPROB or not is_credible(text, mean_logprob) or _repeats(text)
+
+
+def _repeats(text: str) -> bool:
+    """Tell whether a phrase of two words or more is said twice in a row, or a word three times."""
+    words = _WORD.findall(text.casefold())
+    thrice = any(one == two == three for one, two, three in zip(words, words[1:], words[2:], strict=False))
+    return thrice or any(
+        words[at : at + size] == words[at + size : at + 2 * size]
+        for size in range(2, len(words) // 2 + 1)
+        for at in range(len(words) - 2 * size + 1)
+    )

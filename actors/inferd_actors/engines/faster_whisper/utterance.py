@@ -1,16 +1,26 @@
 """One utterance: the parts of it that are heard carefully, and the rough hearings while it goes on.
 
-Covers: its state, and its texts. Pure. Does not cover when what happens: `listening`.
+Covers: its state, its texts, and what becomes of a hearing. Pure. Does not cover when what happens: `listening`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
-from inferd_actors.engines.faster_whisper.agreement import Agreement
+from inferd_actors.engines.faster_whisper.agreement import STALLED, Agreement
 from inferd_actors.engines.faster_whisper.cadence import Cadence
 from inferd_actors.engines.faster_whisper.hearing import Heard
 from inferd_actors.engines.faster_whisper.sound import FRAME_S
+from inferd_actors.engines.faster_whisper.texts import looks_finished
+from inferd_actors.engines.faster_whisper.words import unrepeated, words_of
+
+PART_LEAST: Final = 500
+"""Frames of a part at least, 16 s."""
+SENTENCE_LEAST: Final = 250
+"""Frames of a part that ends with a sentence, 8 s: shorter ones are heard better with what follows."""
+TRIM: Final = 375
+"""Frames of rough hearing after which stable words are cut off, 12 s."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,8 +61,24 @@ class Utterance:
     stopped_s: float | None = None
     """When it was over; None: it goes on."""
 
+    def hear_roughly(self, part: Part, heard: Heard) -> bool:
+        """Let a hearing take part in the agreement. False: it brought nothing, or is of other sound than the ones before."""
+        self.rough_end = max(self.rough_end, part.end)
+        words = unrepeated(words_of(heard))
+        if part.first != self.rough_first or not words:
+            return False
+        self.agreement.hear(words)
+        is_to_be_cut = part.end - part.first > TRIM or self.agreement.stalled >= STALLED
+        if is_to_be_cut and words[-1].end_s:
+            self.rough_first += int(self.agreement.cut() / FRAME_S)
+        return True
+
     def keep(self, part: Part) -> None:
-        """Take a part that was heard, in front of all that is not."""
+        """Let a clean pass at a pause stay, if it was long and brought words; the next one begins behind it."""
+        if part.heard is None or not part.heard.segments or part.first != self.part_first:
+            return
+        if part.end - part.first < (SENTENCE_LEAST if looks_finished(part.heard.text) else PART_LEAST):
+            return
         self.part_first = part.end
         if self.suspicion is not None:
             self.suspicion.first = part.end

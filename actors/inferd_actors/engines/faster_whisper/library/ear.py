@@ -31,8 +31,10 @@ from inferd_actors.engines.faster_whisper.texts import is_aside, is_credible, is
 if TYPE_CHECKING:
     from faster_whisper.transcribe import Segment, TranscriptionInfo
 
-MARGINS_S: Final[Mapping[Care, float]] = MappingProxyType({"quick": 3.0, "clean": 8.0, "file": math.inf})
-"""Of silence behind the sound in the encoder's window."""
+MARGINS_S: Final[Mapping[Care, tuple[float, ...]]] = MappingProxyType(
+    {"quick": (3.0,), "clean": (8.0, math.inf), "file": (math.inf,)}
+)
+"""Of silence behind the sound in the encoder's window; the next one where a doubt is left."""
 WINDOW_S: Final = 30.0
 """What every Whisper model was trained on."""
 STEP_FRAMES: Final = 50
@@ -89,11 +91,10 @@ class Ear(WhisperModel):  # type: ignore[misc]  # the library has no types
     def hear(self, asked: Pass) -> Heard:
         """Return what is said in a pass. Blocks until it is computed; it cannot be stopped."""
         began_s = time.monotonic()
-        margin_s = MARGINS_S[asked.care]
-        segments, info = self._transcribed(asked, margin_s)
-        was_short = asked.sound_s + margin_s < WINDOW_S
-        if asked.care == "clean" and was_short and _is_doubtful(segments):
-            segments, info = self._transcribed(asked, math.inf)
+        for margin_s in MARGINS_S[asked.care]:
+            segments, info = self._transcribed(asked, margin_s)
+            if asked.sound_s + margin_s >= WINDOW_S or not _is_doubtful(segments):
+                break
         told = tuple(_segment(one) for one in segments if _is_speech(one, asked.care))
         return Heard(told, info.language, float(info.language_probability), began_s, time.monotonic() - began_s)
 
