@@ -26,10 +26,12 @@ from inferd.messages import control
 from inferd.messages.reports import DaemonReport, Problem
 from inferd.version import __version__
 from inferd_actors.engines.llama_cpp.machine import features
+from inferd_actors.engines.llama_cpp.offloading import is_built_for_cuda
 from inferd_actors.engines.llama_cpp.reordering import reordered_types
 from inferd_actors.headers.reader import read_header
 from inferd_daemon import config, discovery, notify, rows_file
 from inferd_daemon.attendants import LIVES, Attendants
+from inferd_daemon.cards import Cards
 from inferd_daemon.catalogue import STANDBY, Catalogue, ModelId, Models
 from inferd_daemon.cluster import Cluster
 from inferd_daemon.crossing import Expect, Fact, Farewell
@@ -41,7 +43,7 @@ from inferd_daemon.gauge import Gauge
 from inferd_daemon.headers import Headers
 from inferd_daemon.health import unknown_names
 from inferd_daemon.ids import Life
-from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Pinned, Terms
+from inferd_daemon.ledger import GPU, RAM, KeepAlive, Ledger, Pinned, Terms
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
 from inferd_daemon.memory import Machine
 from inferd_daemon.peaks import Peaks
@@ -83,7 +85,11 @@ def ledger_of(settings: config.Settings, catalogue: Models, pins: Pins) -> Ledge
     """Return an empty ledger on the configured terms, with these pins. A keep-alive of no model on the list has no effect."""
     memory = settings.memory
     keep = {model: keep_s for name, keep_s in memory.keep_alive.items() if (model := _meant(catalogue, name))}
-    ledger = Ledger({RAM: Terms(memory.budget_bytes, memory.reserve_bytes)}, KeepAlive(memory.keep_alive_s, keep))
+    terms = {
+        RAM: Terms(memory.budget_bytes, memory.reserve_bytes),
+        GPU: Terms(memory.gpu_budget_bytes, memory.gpu_reserve_bytes),
+    }
+    ledger = Ledger(terms, KeepAlive(memory.keep_alive_s, keep))
     for model in pins.models:
         ledger.step(Pinned(model, is_pinned=True), time.monotonic())
     return ledger
@@ -202,8 +208,8 @@ class Daemon:
             self._catalogue,
             store,
             peaks,
-            Foresight(headers, store, reordered_types(features())),
-            machine.room,
+            Foresight(headers, store, reordered_types(features()), await self._cards(machine)),
+            machine.rooms,
             supervisor,
             self._gauge.wake,
         )
@@ -213,6 +219,12 @@ class Daemon:
         await self._take_stock(store)
         self._wires.start()
         post([Expect(KEEPER, "keeper", self._cluster.keeper_secret)])
+
+    async def _cards(self, machine: Machine) -> Cards | None:
+        """Return what looks at GPUs with memory of their own, if llama.cpp computes on such; None: it does not."""
+        if not await asyncio.to_thread(lambda: is_built_for_cuda() and machine.look_at_gpus()):
+            return None
+        return Cards(self._tasks, machine.look_at_gpus)
 
     def _open_desks(self, supervisor: Supervisor, store: Store) -> None:
         """Have somebody answer what no model serves."""

@@ -59,6 +59,10 @@ class Memory(_Section):
     """All models together; None: what the machine can spare."""
     reserve_bytes: Annotated[int, Field(ge=0, le=2**50)] | None = None
     """Kept free for other programs; None: 10 % of the memory, at least 2 GiB."""
+    gpu_budget_bytes: Annotated[int, Field(ge=1, le=2**50)] | None = None
+    """Of GPUs with memory of their own, all models and all GPUs together; None: what they can spare."""
+    gpu_reserve_bytes: Annotated[int, Field(ge=0, le=2**50)] = 512 * 2**20
+    """Kept free there for other programs: a desktop and a browser take about as much more when they are busy."""
     keep_alive_s: Annotated[float, Field(ge=0)] = KEEP_ALIVE_S
     """After this long without use a model is unloaded."""
     keep_alive: Mapping[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)

@@ -65,7 +65,7 @@ from inferd_daemon.answering import Making, answer_later
 from inferd_daemon.catalogue import ModelId
 from inferd_daemon.crossing import Order, Tell
 from inferd_daemon.defaults import WRITES
-from inferd_daemon.ledger import RAM
+from inferd_daemon.ledger import GPU, RAM
 from inferd_daemon.lifecycle import PullWanted, State, UnloadWanted, View
 from inferd_daemon.preflight import preflight
 from inferd_daemon.requests import as_event
@@ -185,10 +185,14 @@ class Desk:
         report = await self._report()
         self._steward.ticked(time.monotonic(), look=True)
         accounts = self._steward.ledger.accounts
-        available_bytes = accounts.rooms[RAM].available_bytes
-        room = health.Room(accounts.held_bytes(RAM), accounts.limit_bytes(RAM), available_bytes)
+        rooms = {
+            device: health.Room(accounts.held_bytes(device), accounts.limit_bytes(device), room.available_bytes)
+            for device, room in accounts.rooms.items()
+        }
         return HealthReport(
-            health.health(report, self._default_model(WRITES), room, self._catalogue.find, self._faults())
+            health.health(
+                report, self._default_model(WRITES), rooms[RAM], self._catalogue.find, self._faults(), rooms.get(GPU)
+            )
         )
 
     def _rows(self) -> tuple[Model, ...]:
@@ -290,6 +294,7 @@ def _told(one: Decision, now_s: float) -> MemoryDecision:
     """Return a decision as apps are told of it."""
     return MemoryDecision(
         kind=one.kind,
+        memory="gpu" if one.device == GPU else "ram",
         age_s=max(0.0, now_s - one.at_s),
         app=one.app,
         need_bytes=one.need_bytes,

@@ -15,15 +15,17 @@ from inferd_actors.engines import ROOMS
 from inferd_actors.engines.faster_whisper import prediction as faster_whisper
 from inferd_actors.engines.llama_cpp.prediction import predict
 from inferd_actors.engines.piper import prediction as piper
+from inferd_daemon import ledger
 from inferd_daemon.headers import HEADED, Answer, Headers, headed_file
 
 if TYPE_CHECKING:
+    from inferd_daemon.cards import Cards
     from inferd_daemon.catalogue import Schema
     from inferd_daemon.store.shelf import Store
 
 OPENED_AHEAD: Final = frozenset(name for name, room in ROOMS.items() if room.opens_ahead)
-Foreseen = int | LoadFailed | None
-"""Bytes of a life at its peak; why its load would fail; None: nothing is known."""
+Foreseen = ledger.Amount | LoadFailed | None
+"""What a life takes at its peak; why its load would fail; None: nothing is known."""
 OnForeseen = Callable[[Foreseen], None]
 """In the loop."""
 
@@ -40,25 +42,46 @@ OnAhead = Callable[[Ahead | None], None]
 
 
 class Foresight:
-    """`reordered`: types of tensors that are copied on this machine as they are loaded."""
+    """`reordered`: types of tensors that are copied on this machine as they are loaded.
 
-    def __init__(self, headers: Headers, store: Store, reordered: Collection[str]) -> None:
+    `cards`: GPUs with memory of their own that llama.cpp computes on; None: there are none.
+    """
+
+    def __init__(self, headers: Headers, store: Store, reordered: Collection[str], cards: Cards | None = None) -> None:
         self._headers = headers
         self._store = store
         self._reordered = reordered
+        self._cards = cards
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether llama.cpp computes on GPUs with memory of their own."""
+        return self._cards is not None
 
     def ask(self, schema: Schema, then: OnForeseen) -> None:
-        """Have `then` told what a load of this model comes to: at once, or when its file's header has been read."""
+        """Have `then` told what a load of this model comes to: at once, or when its file's header has been read.
+
+        Where it is to lie on a GPU, too, that was looked at anew by then.
+        """
         path = self._path(schema)
         if isinstance(path, Path):
-            self._headers.ask(path, lambda answer: then(self._foreseen(schema, answer)))
+            self._headers.ask(path, lambda answer: self._tell(self._foreseen(schema, answer), then))
         else:
             then(path)
 
+    def _tell(self, known: Foreseen, then: OnForeseen) -> None:
+        if self._cards is not None and isinstance(known, ledger.Amount) and known.gpu_bytes:
+            self._cards.ask(lambda: then(known))
+        else:
+            then(known)
+
     def ask_ahead(self, schema: Schema, then: OnAhead) -> None:
-        """Have `then` told what opening this model's file ahead of a load comes to: at once, or with its file's header."""
+        """Have `then` told what opening this model's file ahead of a load comes to: at once, or with its file's header.
+
+        Nothing is opened ahead where there are GPUs.
+        """
         path = self._path(schema)
-        if schema.engine in OPENED_AHEAD and isinstance(path, Path):
+        if schema.engine in OPENED_AHEAD and isinstance(path, Path) and not self.has_gpu:
             self._headers.ask(path, lambda answer: then(self._ahead(schema, path, answer)))
         else:
             then(None)
@@ -79,17 +102,18 @@ class Foresight:
         except OSError as failed:
             return LoadFailed(f"its file cannot be looked at: {failed}", details={"cause": "engine"})
 
-    def _foreseen(self, schema: Schema, answer: Answer) -> int | LoadFailed:
+    def _foreseen(self, schema: Schema, answer: Answer) -> ledger.Amount | LoadFailed:
         """Return the prediction, or what is wrong with the file or with a setting."""
         if isinstance(answer, LoadFailed):
             return answer
         try:
             match schema.engine:
                 case "faster_whisper":
-                    return faster_whisper.peak_bytes(answer, schema.engine_options)
+                    return ledger.Amount(faster_whisper.peak_bytes(answer, schema.engine_options))
                 case "piper":
-                    return piper.peak_bytes(answer, schema.engine_options)
+                    return ledger.Amount(piper.peak_bytes(answer, schema.engine_options))
                 case _:
-                    return predict(answer, schema.engine_options, reordered=self._reordered).peak_bytes
+                    told = predict(answer, schema.engine_options, reordered=self._reordered, has_gpu=self.has_gpu)
+                    return ledger.Amount(told.peak_bytes, told.gpu_bytes)
         except LoadFailed as failed:
             return failed

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from inferd_daemon.catalogue import ModelId
+from inferd_daemon.ledger import Amount
 from inferd_daemon.telemetry import survived
 
 EVERY_S: Final = 5.0
@@ -24,13 +25,13 @@ class Gauge:
     def __init__(
         self,
         processes: Callable[[], Mapping[ModelId, int]],
-        measure: Callable[[Mapping[ModelId, int]], Mapping[ModelId, int]],
-        tell: Callable[[Mapping[ModelId, int], float], None],
+        measure: Callable[[Mapping[ModelId, int]], Mapping[ModelId, Amount]],
+        tell: Callable[[Mapping[ModelId, Amount], float], None],
         save: Callable[[], None],
     ) -> None:
-        """`processes()`: models and their processes, now. `measure(them)`: bytes of each, in a worker thread.
+        """`processes()`: models and their processes, now. `measure(them)`: what each uses, in a worker thread.
 
-        `tell(bytes, began_s)`: in the loop. `save()`: in a worker thread.
+        `tell(uses, began_s)`: in the loop. `save()`: in a worker thread.
         """
         self._processes = processes
         self._measure = measure

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from inferd.errors import InferenceError
-from inferd.messages.reports import Coverage, DaemonReport, Health, Model, Problem, Trouble
+from inferd.messages.reports import Coverage, DaemonReport, GpuMemory, Health, Model, Problem, Trouble
 from inferd_daemon.attendants import KINDS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ KEEPER_STARTS_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The memory of models now, in bytes."""
+    """One memory of models now, in bytes."""
 
     held_bytes: int
     limit_bytes: int
@@ -47,9 +47,17 @@ def unknown_names(memory: Memory, find: Callable[[str], Schema]) -> list[Problem
 
 
 def health(
-    report: DaemonReport, default_model: str, room: Room, find: Callable[[str], Schema], faults: Iterable[Problem]
+    report: DaemonReport,
+    default_model: str,
+    room: Room,
+    find: Callable[[str], Schema],
+    faults: Iterable[Problem],
+    gpu: Room | None = None,
 ) -> Health:
-    """Return the report. `report`: with its rows. `faults`: what is wrong with settings and files."""
+    """Return the report. `report`: with its rows. `faults`: what is wrong with settings and files.
+
+    `gpu`: None: there is none that has memory of its own.
+    """
     stored = [model for model in report.models if model.weights_ready]
     problems = [*_service(report, room), *_default(report, default_model, find), *_models(report.models), *faults]
     return Health(
@@ -71,6 +79,7 @@ def health(
         memory_held_bytes=room.held_bytes,
         memory_limit_bytes=room.limit_bytes,
         memory_available_bytes=room.available_bytes,
+        gpu=None if gpu is None else GpuMemory(gpu.held_bytes, gpu.limit_bytes, gpu.available_bytes),
     )
 
 

@@ -16,6 +16,8 @@ from typing import Final
 
 import structlog
 
+from inferd_daemon.ledger import Amount
+
 log = structlog.get_logger()
 
 FADE: Final = 0.1
@@ -24,7 +26,7 @@ FADE: Final = 0.1
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS peaks (
     model TEXT NOT NULL, engine TEXT NOT NULL, settings TEXT NOT NULL,
-    peak_bytes INTEGER NOT NULL, load_s REAL NOT NULL,
+    peak_bytes INTEGER NOT NULL, load_s REAL NOT NULL, gpu_bytes INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (model, engine, settings)
 ) WITHOUT ROWID
 """
@@ -44,7 +46,10 @@ class Peak:
     """What a life of this shape takes."""
 
     peak_bytes: int
+    """Of the machine's memory."""
     load_s: float
+    gpu_bytes: int = 0
+    """Of the GPUs' own."""
 
 
 class Peaks:
@@ -67,19 +72,18 @@ class Peaks:
         """Return what is known of a shape."""
         return self._known.get(shape)
 
-    def rose(self, shape: Shape, used_bytes: int, load_s: float) -> None:
+    def rose(self, shape: Shape, used: Amount, load_s: float) -> None:
         """Take note of a measured use in the present life; only a rise counts."""
-        known = self._known.get(shape)
-        if known is None or used_bytes > known.peak_bytes:
-            self._set(shape, Peak(used_bytes, load_s))
+        known = self._known.get(shape, Peak(0, load_s))
+        ram_bytes, gpu_bytes = max(known.peak_bytes, used.ram_bytes), max(known.gpu_bytes, used.gpu_bytes)
+        if (ram_bytes, gpu_bytes) != (known.peak_bytes, known.gpu_bytes):
+            self._set(shape, Peak(ram_bytes, load_s, gpu_bytes))
 
-    def ended(self, shape: Shape, peak_bytes: int, load_s: float) -> None:
-        """Take note of a life's own peak at its end: a lower one pulls the known one down a little."""
-        known = self._known.get(shape)
-        if known is None or peak_bytes >= known.peak_bytes:
-            self._set(shape, Peak(peak_bytes, load_s))
-        else:
-            self._set(shape, Peak(int(known.peak_bytes - FADE * (known.peak_bytes - peak_bytes)), load_s))
+    def ended(self, shape: Shape, peak: Amount, load_s: float) -> None:
+        """Take note of a life's own peaks at its end: a lower one pulls the known one down a little."""
+        known = self._known.get(shape, Peak(peak.ram_bytes, load_s, peak.gpu_bytes))
+        ram_bytes, gpu_bytes = _faded(known.peak_bytes, peak.ram_bytes), _faded(known.gpu_bytes, peak.gpu_bytes)
+        self._set(shape, Peak(ram_bytes, load_s, gpu_bytes))
 
     def _set(self, shape: Shape, peak: Peak) -> None:
         if self._known.get(shape) != peak:
@@ -92,10 +96,13 @@ class Peaks:
             changed, self._changed = self._changed, {}
         if not changed:
             return
-        rows = [(one.model, one.engine, one.settings, peak.peak_bytes, peak.load_s) for one, peak in changed.items()]
+        rows = [
+            (one.model, one.engine, one.settings, peak.peak_bytes, peak.load_s, peak.gpu_bytes)
+            for one, peak in changed.items()
+        ]
         try:
             with contextlib.closing(self._connect()) as database, database:
-                database.executemany("INSERT OR REPLACE INTO peaks VALUES (?, ?, ?, ?, ?)", rows)
+                database.executemany("INSERT OR REPLACE INTO peaks VALUES (?, ?, ?, ?, ?, ?)", rows)
         except sqlite3.Error as failed:
             log.warning("learned memory was not written", file=str(self._file), reason=str(failed))
             with self._changing:
@@ -103,7 +110,7 @@ class Peaks:
 
     def _read(self) -> dict[Shape, Peak]:
         with contextlib.closing(self._connect()) as database:
-            rows = database.execute("SELECT model, engine, settings, peak_bytes, load_s FROM peaks")
+            rows = database.execute("SELECT model, engine, settings, peak_bytes, load_s, gpu_bytes FROM peaks")
             return {Shape(*row[:3]): Peak(*row[3:]) for row in rows}
 
     def _connect(self) -> sqlite3.Connection:
@@ -113,10 +120,20 @@ class Peaks:
             "PRAGMA synchronous = NORMAL"
         )  # the last peaks may be lost with the power, and are learned again
         database.execute(_TABLE)
+        if "gpu_bytes" not in {row[1] for row in database.execute("PRAGMA table_info(peaks)")}:
+            database.execute("ALTER TABLE peaks ADD COLUMN gpu_bytes INTEGER NOT NULL DEFAULT 0")
         return database
 
 
-def settings_of(options: Mapping[str, object], context_tokens: int | None, file_bytes: int) -> str:
+def _faded(known_bytes: int, seen_bytes: int) -> int:
+    """Return what is known after a life that took so much at its peak."""
+    return seen_bytes if seen_bytes >= known_bytes else int(known_bytes - FADE * (known_bytes - seen_bytes))
+
+
+def settings_of(
+    options: Mapping[str, object], context_tokens: int | None, file_bytes: int, *, has_gpu: bool = False
+) -> str:
     """Return the one spelling of what a life's use depends on, besides model and engine."""
     parts = {**options, "file_bytes": file_bytes, "declared_context_tokens": context_tokens}
+    parts |= {"has_gpu": True} if has_gpu else {}
     return " ".join(f"{name}={parts[name]}" for name in sorted(parts))

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from inferd.messages.reports import Preflight
-from inferd_daemon.ledger import RAM
-from inferd_daemon.ledger.verdict import Fits, FitsAfter, Squeezed, TooLarge, Verdict, Waits
+from inferd_daemon.ledger import GPU, Need
+from inferd_daemon.ledger.verdict import Fits, FitsAfter, Squeezed, TooLarge, Verdict, Waits, decisive, victims_of
 
 if TYPE_CHECKING:
     from inferd_daemon.catalogue import Schema
@@ -37,20 +37,23 @@ async def preflight(steward: Steward, schema: Schema, context_tokens: int | None
     need, basis = await steward.foresee(replace(schema, engine_options=options))
     now_s = time.monotonic()
     steward.ticked(now_s, look=True)
-    accounts = steward.ledger.accounts
-    books, verdict = steward.ledger.preview(schema.id, need.peak_bytes, now_s)
-    victims = verdict.victims if isinstance(verdict, FitsAfter) else ()
-    room = accounts.rooms[RAM]
+    books = steward.ledger
+    judgements = books.preview(schema.id, Need(need.peak_bytes, need.load_s, need.gpu_bytes), now_s)
+    judged = decisive(judgements)
+    device, accounts = judged.device, books.accounts
+    room = accounts.rooms[device]
     return Preflight(
         model=str(schema.id),
-        verdict="resident" if verdict is None else WORDS[type(verdict)],
+        verdict="resident" if books.holds(schema.id) else WORDS[type(judged.verdict)],
         estimate_bytes=need.peak_bytes,
         basis=basis,
-        resident_bytes=accounts.held_bytes(RAM),
-        free_bytes=max(0, books.free_bytes),
-        limit_bytes=books.limit_bytes,
-        reserve_bytes=accounts.terms[RAM].reserve_of(room),
+        resident_bytes=accounts.held_bytes(device),
+        free_bytes=max(0, judged.books.free_bytes),
+        limit_bytes=judged.books.limit_bytes,
+        reserve_bytes=accounts.terms[device].reserve_of(room),
         available_bytes=room.available_bytes,
-        evicted=tuple(str(one.model) for one in victims),
+        evicted=tuple(str(one.model) for one in victims_of(judgements)),
         weights_ready=weights_ready,
+        memory="gpu" if device == GPU else "ram",
+        gpu_estimate_bytes=need.gpu_bytes,
     )

@@ -8,9 +8,9 @@ a file's size and at the machine's memory, a tenth of a millisecond.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, Protocol, assert_never
 
@@ -21,8 +21,8 @@ from inferd_actors.loading import CAUSES
 from inferd_daemon import ledger, lifecycle
 from inferd_daemon.catalogue import STANDBY, ModelId
 from inferd_daemon.inbox import Inbox
-from inferd_daemon.ledger import RAM
-from inferd_daemon.ledger.verdict import Squeezed, TooLarge
+from inferd_daemon.ledger import GPU, RAM
+from inferd_daemon.ledger.verdict import Squeezed, TooLarge, decisive
 from inferd_daemon.lifecycle import State
 from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
 from inferd_daemon.refusal import own_fault, refusal
@@ -39,6 +39,8 @@ log = structlog.get_logger()
 
 FIRST_LOAD_S: Final = 5.0
 """What a model that was never loaded here is taken to need; the next decision about it knows better."""
+
+NOTHING: Final = ledger.Amount(0)
 
 Basis = Literal["learned", "header", "guess"]
 """How it is known what a load needs."""
@@ -82,7 +84,7 @@ class _Life:
     shape: Shape
     load_s: float
     loaded_s: float = ledger.NEVER_S
-    peak_bytes: int = 0
+    peak: ledger.Amount = NOTHING
     """Seen since it was loaded."""
 
 
@@ -96,11 +98,11 @@ class Steward:
         store: Store,
         peaks: Peaks,
         foresight: Foresight,
-        room: Callable[[Iterable[int]], ledger.Room],
+        rooms: Callable[[Collection[int]], Mapping[ledger.Device, ledger.Room]],
         surroundings: Surroundings,
         wake: Callable[[], None],
     ) -> None:
-        """`room(pids)`: how full the machine's memory is now. `wake()`: models are to be measured from now on."""
+        """`rooms(pids)`: how full each memory is now, the machine's always. `wake()`: models are to be measured from now on."""
         self.ledger = books
         self._catalogue = catalogue
         self._store = store
@@ -108,7 +110,7 @@ class Steward:
         self._foresight = foresight
         self._asked: dict[ModelId, Shape] = {}
         """Loads whose need is not known yet."""
-        self._room = room
+        self._rooms = rooms
         self._surroundings = surroundings
         self._wake = wake
         self._lives: dict[ModelId, _Life] = {}
@@ -151,21 +153,23 @@ class Steward:
     def _ask(self, model: ModelId, shape: Shape, need: Peak, now_s: float) -> None:
         self._lives[model] = _Life(shape, need.load_s)
         app, rank = self._surroundings.asker(model)
-        self._step(ledger.Asked(model, need.peak_bytes, app, rank, need.load_s), now_s, look=True)
+        self._step(ledger.Asked(model, need.peak_bytes, app, rank, need.load_s, need.gpu_bytes), now_s, look=True)
 
     def joined(self, model: ModelId, now_s: float) -> None:
         """Somebody else wants it: tell the ledger, if its load waits for memory there."""
         waiting = self.ledger.accounts.waiting.get(model)
         if waiting is not None:
             app, rank = self._surroundings.asker(model)
-            self._step(ledger.Asked(model, waiting.need_bytes, app, rank, waiting.load_s), now_s, look=True)
+            need = waiting.needs[model]
+            asked = ledger.Asked(model, need.peak_bytes, app, rank, need.load_s, need.gpu_bytes)
+            self._step(asked, now_s, look=True)
 
     def release(self, model: ModelId, now_s: float) -> None:
         """Its process is gone, or it waits no more."""
         self._asked.pop(model, None)
         life = self._lives.pop(model, None)
-        if life is not None and life.peak_bytes:
-            self._peaks.ended(life.shape, life.peak_bytes, life.load_s)
+        if life is not None and life.peak.ram_bytes:
+            self._peaks.ended(life.shape, life.peak, life.load_s)
         self._step(ledger.Released(model), now_s, look=True)
 
     def announced(self, view: lifecycle.View, now_s: float) -> None:
@@ -193,7 +197,8 @@ class Steward:
         """Return what loads of these would take; waits for their files' headers. Raises LoadFailed: one of them would fail."""
         foreseen = await asyncio.gather(*(self.foresee(self._catalogue.of(model)) for model in models))
         return {
-            model: ledger.Need(peak.peak_bytes, peak.load_s) for model, (peak, _) in zip(models, foreseen, strict=True)
+            model: ledger.Need(peak.peak_bytes, peak.load_s, peak.gpu_bytes)
+            for model, (peak, _) in zip(models, foreseen, strict=True)
         }
 
     def hold(
@@ -222,17 +227,17 @@ class Steward:
         """Nothing runs on it and nothing waits for it."""
         self._step(ledger.Rested(model), now_s, look=bool(self.ledger.accounts.waiting))
 
-    def measured(self, used_bytes: Mapping[ModelId, int], began_s: float, now_s: float) -> None:
+    def measured(self, used: Mapping[ModelId, ledger.Amount], began_s: float, now_s: float) -> None:
         """Take note of what models use. `began_s`: before the first of them was looked at.
 
         Learned is only what was seen of a model that had been loaded by then: in the midst of a load it is less.
         """
-        for model, one_bytes in used_bytes.items():
+        for model, one in used.items():
             life = self._lives.get(model)
-            if life is not None and life.loaded_s <= began_s and one_bytes > life.peak_bytes:
-                life.peak_bytes = one_bytes
-                self._peaks.rose(life.shape, one_bytes, life.load_s)
-            self._step(ledger.Measured(model, one_bytes), now_s)
+            if life is not None and life.loaded_s <= began_s:
+                life.peak = ledger.Amount(*map(max, life.peak, one))
+                self._peaks.rose(life.shape, one, life.load_s)
+            self._step(ledger.Measured(model, one.ram_bytes, one.gpu_bytes), now_s)
         self._step(ledger.Ticked(), now_s, look=True)
 
     def ticked(self, now_s: float, *, look: bool = False) -> None:
@@ -250,7 +255,7 @@ class Steward:
 
     def ceiling_bytes(self) -> int:
         """Return how much memory models may have at the best of times. Reads a file or two of the system."""
-        return self.ledger.accounts.terms[ledger.RAM].ceiling_bytes(self._room(()))
+        return self.ledger.accounts.terms[RAM].ceiling_bytes(self._rooms(())[RAM])
 
     # --- the process without a model
 
@@ -263,10 +268,11 @@ class Steward:
         if RAM not in self.ledger.accounts.rooms:
             return True
         file_bytes = schema.file_bytes
-        learned = self._peaks.of(_shape_of(schema, file_bytes))
-        need_bytes = learned.peak_bytes if learned else _guessed_bytes(schema, file_bytes)
-        _, verdict = self.ledger.preview(schema.id, need_bytes, now_s)
-        return not isinstance(verdict, (TooLarge, Squeezed))
+        learned = self._peaks.of(self._shape_of(schema, file_bytes))
+        peak = learned or Peak(_guessed_bytes(schema, file_bytes), FIRST_LOAD_S)
+        need = ledger.Need(peak.peak_bytes, peak.load_s, peak.gpu_bytes if GPU in self.ledger.accounts.rooms else 0)
+        judgements = self.ledger.preview(schema.id, need, now_s)
+        return not isinstance(decisive(judgements).verdict, (TooLarge, Squeezed))
 
     def ahead(self, schema: Schema, then: OnAhead) -> None:
         """Have `then` told what opening this model's file before its load comes to."""
@@ -312,16 +318,21 @@ class Steward:
             return self._expected(schema, self._shape(schema), None)
         raise known
 
-    def _expected(self, schema: Schema, shape: Shape, foreseen_bytes: int | None) -> tuple[Peak, Basis]:
+    def _expected(self, schema: Schema, shape: Shape, foreseen: ledger.Amount | None) -> tuple[Peak, Basis]:
         learned = self._peaks.of(shape)
-        if learned is not None:
-            return learned, "learned"
-        if foreseen_bytes is not None:
-            return Peak(foreseen_bytes, FIRST_LOAD_S), "header"
+        if learned is not None:  # a GPU may not tell whose its memory is: what was foreseen stands then
+            return replace(learned, gpu_bytes=learned.gpu_bytes or (foreseen.gpu_bytes if foreseen else 0)), "learned"
+        if foreseen is not None:
+            return Peak(foreseen.ram_bytes, FIRST_LOAD_S, foreseen.gpu_bytes), "header"
         return Peak(_guessed_bytes(schema, self._file_bytes(schema)), FIRST_LOAD_S), "guess"
 
     def _shape(self, schema: Schema) -> Shape:
-        return _shape_of(schema, self._file_bytes(schema))
+        return self._shape_of(schema, self._file_bytes(schema))
+
+    def _shape_of(self, schema: Schema, file_bytes: int) -> Shape:
+        has_gpu = self._foresight.has_gpu
+        settings = settings_of(schema.engine_options, schema.context_tokens, file_bytes, has_gpu=has_gpu)
+        return Shape(str(schema.id), schema.engine, settings)
 
     def _file_bytes(self, schema: Schema) -> int:
         """Return the size of a model's files, of those that are not here as recorded; 0 if it is not known, or for none."""
@@ -334,7 +345,8 @@ class Steward:
 
     def _step(self, event: ledger.Event, now_s: float, *, look: bool = False) -> None:
         """Have the ledger decide; events that come of carrying that out follow after. `look`: at the machine, before."""
-        seen = [ledger.RoomRead(ledger.RAM, self._room(self._surroundings.model_pids().values()))] if look else []
+        rooms = self._rooms(tuple(self._surroundings.model_pids().values())) if look else {}
+        seen = [ledger.RoomRead(device, room) for device, room in rooms.items()]
         self._inbox.put(*seen, event, now_s=now_s)
 
     def _carry_out(self, command: ledger.Command, now_s: float) -> None:
@@ -351,9 +363,16 @@ class Steward:
             case ledger.Evict(model):
                 log.info("evicting", model=str(model), why=self.ledger.story.of(model)[-1].rule)
                 self._surroundings.life_step(lifecycle.Evicted(model), now_s)
-            case ledger.Refuse(key, message, numbers, retry_after_s):
+            case ledger.Refuse(key, message, device, numbers, retry_after_s):
                 can_help = retry_after_s is not None
-                error = refusal(ResourceBlocked, message, retryable=can_help, retry_after_s=retry_after_s, **numbers)
+                error = refusal(
+                    ResourceBlocked,
+                    message,
+                    retryable=can_help,
+                    retry_after_s=retry_after_s,
+                    memory=str(device),
+                    **numbers,
+                )
                 if isinstance(key, ModelId):
                     self._surroundings.life_step(lifecycle.MemoryRefused(key, error), now_s)
                 else:
@@ -365,10 +384,6 @@ class Steward:
                     self._surroundings.hold_delayed(key, text, now_s)
             case _:
                 assert_never(command)
-
-
-def _shape_of(schema: Schema, file_bytes: int) -> Shape:
-    return Shape(str(schema.id), schema.engine, settings_of(schema.engine_options, schema.context_tokens, file_bytes))
 
 
 def _guessed_bytes(schema: Schema, file_bytes: int) -> int:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from inferd_daemon.desk import Desk
     from inferd_daemon.foresight import Foreseen
     from inferd_daemon.headers import Answer
-    from inferd_daemon.ledger import HoldNo
+    from inferd_daemon.ledger import Amount, HoldNo
     from inferd_daemon.peaks import Shape
     from inferd_daemon.pulls import Pulls
     from inferd_daemon.registrar import Registrar
@@ -427,10 +427,10 @@ class Supervisor:
         name = f"{standby.engine} {standby.open_model}".rstrip() if standby.is_ready else "starting"
         return ((self._standing.pid, name),) if self._standing.pid else ()
 
-    def measured(self, used_bytes: Mapping[ModelId, int], began_s: float) -> None:
+    def measured(self, used: Mapping[ModelId, Amount], began_s: float) -> None:
         """Models' memory was measured, from `began_s` on."""
         with survived("a measurement"):  # in a task of the root group it would end the daemon
-            self.steward.measured(used_bytes, began_s, time.monotonic())
+            self.steward.measured(used, began_s, time.monotonic())
         self._set_timer()
 
     def served(self, life: Life, first_s: float | None, now_s: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from inferd import Health
+from inferd import GpuMemory, Health
 from inferd_cli import amounts
 from inferd_cli.cleaning import clean_line
 from inferd_cli.documents import document
@@ -54,6 +54,7 @@ def lines(found: Health) -> list[str]:
         f"default    {found.default_model}",
         f"models     {found.models_ready} ready, {found.models_stored} stored, {found.models_known} known",
         f"memory     {_memory(found)}",
+        *([] if found.gpu is None else [f"GPUs       {_gpu(found.gpu)}"]),
         f"providers  {len(found.providers) or 'none: this version serves no remote models'}",
     ]
 
@@ -61,6 +62,11 @@ def lines(found: Health) -> list[str]:
 def _memory(found: Health) -> str:
     held, limit = amounts.size(found.memory_held_bytes), amounts.size(found.memory_limit_bytes)
     return f"{held} held of {limit}, {amounts.size(found.memory_available_bytes)} available on the machine"
+
+
+def _gpu(memory: GpuMemory) -> str:
+    held, limit = amounts.size(memory.held_bytes), amounts.size(memory.limit_bytes)
+    return f"{held} held of {limit}, {amounts.size(memory.available_bytes)} available"
 
 
 def coverage(found: Health) -> Table:

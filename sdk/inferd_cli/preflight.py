@@ -45,12 +45,15 @@ def preflight(
 
 def table(found: Preflight) -> Table:
     """Return one row per number."""
+    on_gpu = [(f"estimate on GPUs ({found.basis})", found.gpu_estimate_bytes)] if found.gpu_estimate_bytes else []
+    where = "GPUs" if found.memory == "gpu" else "the machine"
     rows = (
         (f"estimate ({found.basis})", found.estimate_bytes),
-        ("held by all models", found.resident_bytes),
+        *on_gpu,
+        (f"held by all models{'' if where == 'the machine' else ' on GPUs'}", found.resident_bytes),
         ("free for more", found.free_bytes),
         ("limit", found.limit_bytes),
-        ("available on the machine", found.available_bytes),
+        (f"available on {where}", found.available_bytes),
         ("kept for other programs", found.reserve_bytes),
     )
     return Table(

@@ -60,7 +60,7 @@ def _row(one: MemoryDecision) -> tuple[str, ...]:
         amounts.span(one.age_s),
         one.kind,
         one.app,
-        amounts.size(one.need_bytes),
+        f"{amounts.size(one.need_bytes)}{' GPU' if one.memory == 'gpu' else ''}",
         f"{amounts.size(one.before_bytes)} → {amounts.size(one.after_bytes)}",
         amounts.size(one.limit_bytes),
         one.rule,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from inferd.errors import LoadFailed
 from inferd_actors.engines.llama_cpp import machine
-from inferd_actors.engines.llama_cpp.prediction import Prediction, predict
+from inferd_actors.engines.llama_cpp.prediction import CUDA_BASE_BYTES, CUDA_BYTES, Prediction, predict
 from inferd_actors.engines.llama_cpp.reordering import reordered_types
 from inferd_actors.headers.header import Header, Layers
 
@@ -51,9 +51,21 @@ def test_weights_are_all_tensors_and_those_in_another_order_count_twice() -> Non
 
 
 def test_on_a_gpu_nothing_is_copied_and_steps_are_larger() -> None:
-    on_gpu = predict(STARTER, {}, reordered={"Q4_1"}, is_offloaded=True)
+    on_gpu = predict(STARTER, {}, reordered={"Q4_1"}, has_gpu=True)
     assert on_gpu.reordered_bytes == 0
     assert on_gpu.compute_bytes > of().compute_bytes
+
+
+def test_what_lies_on_a_gpu_does_not_lie_in_the_machines_memory() -> None:
+    whole, half, none = (predict(STARTER, {"gpu_layers": layers}, has_gpu=True) for layers in (-1, 15, 0))
+    moved_bytes = whole.weights_bytes + whole.cache_bytes
+    assert whole.gpu_bytes == CUDA_BYTES + whole.compute_bytes + moved_bytes
+    assert (
+        whole.peak_bytes == of().peak_bytes + CUDA_BASE_BYTES - moved_bytes + whole.compute_bytes - of().compute_bytes
+    )
+    assert half.gpu_bytes == CUDA_BYTES + half.compute_bytes + int(15 / 31 * moved_bytes)
+    assert (none.gpu_bytes, none.peak_bytes) == (0, of().peak_bytes)
+    assert of().gpu_bytes == 0, "where there is no GPU, whatever the settings"
 
 
 def test_a_model_with_windows_has_a_second_mask() -> None:

@@ -19,6 +19,7 @@ from memory_world import MemoryWorld
 from inferd_daemon import ledger as lg
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ledger.accounts import Accounts
+from inferd_daemon.ledger.judging import Judging
 from inferd_daemon.ledger.leaving import Leaving
 
 GB: Final = 10**9
@@ -49,7 +50,7 @@ def least_recently_used(accounts: Accounts, holding: lg.Holding, _now_s: float) 
     """Return costs by which the set of the models used longest ago is the cheapest."""
     if holding.phase is lg.Phase.BUSY:
         return BUSY_COST
-    others = accounts.on(holding.device, lg.Phase.IDLE)
+    others = accounts.on(lg.RAM, lg.Phase.IDLE)
     return 4.0 ** sum(one.idle_since_s < holding.idle_since_s for one in others)
 
 
@@ -89,6 +90,7 @@ class Compared(lg.Ledger):
     def __init__(self, cost: Cost) -> None:
         super().__init__(TERMS, FOR_EVER)
         self._leaving = Priced(self.accounts, cost)
+        self._judging = Judging(self.accounts, self._leaving)
 
 
 def ledger_of(trace: Trace, policy: str) -> lg.Ledger:

@@ -10,6 +10,7 @@ import pytest
 
 from inferd_daemon import gauge
 from inferd_daemon.catalogue import ModelId
+from inferd_daemon.ledger import Amount
 
 MODEL = ModelId.parse("test/one:echo")
 
@@ -20,17 +21,17 @@ def test_a_reading_that_fails_ends_neither_the_task_nor_the_daemon(monkeypatch: 
 
 
 async def _measured_after_a_failure() -> None:
-    told: asyncio.Future[Mapping[ModelId, int]] = asyncio.get_running_loop().create_future()
-    answers: Iterator[Exception | Mapping[ModelId, int]] = iter([ZeroDivisionError(), {MODEL: 5}])
+    told: asyncio.Future[Mapping[ModelId, Amount]] = asyncio.get_running_loop().create_future()
+    answers: Iterator[Exception | Mapping[ModelId, Amount]] = iter([ZeroDivisionError(), {MODEL: Amount(5)}])
 
-    def measure(_pids: Mapping[ModelId, int]) -> Mapping[ModelId, int]:
+    def measure(_pids: Mapping[ModelId, int]) -> Mapping[ModelId, Amount]:
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def tell(used_bytes: Mapping[ModelId, int], _began_s: float) -> None:
-        told.set_result(used_bytes)
+    def tell(used: Mapping[ModelId, Amount], _began_s: float) -> None:
+        told.set_result(used)
 
     one = gauge.Gauge(lambda: {MODEL: 1}, measure, tell, lambda: None)
     one.wake()
@@ -38,5 +39,5 @@ async def _measured_after_a_failure() -> None:
     ends: list[asyncio.Future[Any]] = [task, told]
     done, _ = await asyncio.wait(ends, timeout=60.0, return_when=asyncio.FIRST_COMPLETED)
     assert done == {told}
-    assert told.result() == {MODEL: 5}
+    assert told.result() == {MODEL: Amount(5)}
     task.cancel()

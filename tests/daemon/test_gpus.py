@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from inferd_daemon.ledger import GPU, RAM, Room
 from inferd_daemon.memory import Machine, read_tree_bytes
 from inferd_daemon.memory.gpus import NONE, Gpus, gpus_of, read_gpus
 
@@ -25,6 +26,9 @@ class Card:
     """One GPU; None: it does not tell."""
 
     total_bytes: int | None
+    free_bytes: int = 0
+    uuid: str | bytes = "GPU-0"
+    _: KW_ONLY
     computing: Sequence[tuple[int, int | None]] | None = ()
     drawing: Sequence[tuple[int, int | None]] | None = ()
 
@@ -45,7 +49,11 @@ class Nvml:
         return number
 
     def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:
-        return SimpleNamespace(total=self._told(self.cards[handle].total_bytes))
+        card = self.cards[handle]
+        return SimpleNamespace(total=self._told(card.total_bytes), free=card.free_bytes)
+
+    def nvmlDeviceGetUUID(self, handle: int) -> str | bytes:
+        return self.cards[handle].uuid
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[SimpleNamespace]:
         return self._processes(self.cards[handle].computing)
@@ -65,9 +73,13 @@ class Nvml:
 
 
 def test_what_a_process_holds_is_summed_over_gpus_and_kinds_of_work() -> None:
-    cards = [Card(80 * GIB, [(7, 3 * GIB), (8, GIB)]), Card(80 * GIB, [(7, 2 * GIB)], [(7, GIB), (9, None)])]
+    cards = [
+        Card(80 * GIB, 50 * GIB, computing=[(7, 3 * GIB), (8, GIB)]),
+        Card(80 * GIB, 10 * GIB, computing=[(7, 2 * GIB)], drawing=[(7, GIB), (9, None)]),
+    ]
     found = gpus_of(Nvml(cards), 128 * GIB)
-    assert found == Gpus((80 * GIB, 80 * GIB), {7: 6 * GIB, 8: GIB, 9: 0})
+    assert found == Gpus((80 * GIB, 80 * GIB), {7: 6 * GIB, 8: GIB, 9: 0}, 60 * GIB)
+    assert found.own_bytes == 160 * GIB
     assert not found.are_unified
 
 
@@ -88,7 +100,7 @@ def test_a_gpu_without_memory_of_its_own_is_known(
 
 
 def test_a_gpu_that_does_not_tell_its_processes_holds_nothing_for_anybody() -> None:
-    assert gpus_of(Nvml([Card(80 * GIB, None, None)]), GIB).used_bytes == {}
+    assert gpus_of(Nvml([Card(80 * GIB, computing=None, drawing=None)]), GIB).used_bytes == {}
     assert gpus_of(Nvml(), GIB) == NONE
 
 
@@ -101,9 +113,38 @@ def test_unified_memory_that_a_gpu_holds_counts_as_the_machines_own_memory_does(
     separate = Machine(tmp_path, read_gpus=lambda _: Gpus((80 * GIB,), {us: held_bytes}))
     unified = Machine(tmp_path, read_gpus=lambda _: Gpus((None,), {us: held_bytes}))
 
-    assert separate.measure({"us": us})["us"] < held_bytes
-    assert unified.measure({"us": us})["us"] > held_bytes
-    assert separate.room([us]).held_bytes < held_bytes < unified.room([us]).held_bytes
+    assert separate.measure({"us": us})["us"].ram_bytes < held_bytes
+    assert unified.measure({"us": us})["us"].ram_bytes > held_bytes
+    assert separate.rooms([us])[RAM].held_bytes < held_bytes < unified.rooms([us])[RAM].held_bytes
+    assert unified.rooms([us]).keys() == {RAM}
+
+
+def test_a_gpus_own_memory_is_a_room_of_its_own(tmp_path: Path) -> None:
+    us, held_bytes = os.getpid(), 5 * GIB
+    machine = Machine(tmp_path, read_gpus=lambda _: Gpus((80 * GIB, 24 * GIB), {us: held_bytes, 1: GIB}, 90 * GIB))
+    assert machine.rooms([us]).keys() == {RAM}, "nobody has looked"
+    assert machine.look_at_gpus()
+    assert machine.measure({"us": us})["us"].gpu_bytes == held_bytes
+    assert machine.rooms([us])[GPU] == Room(104 * GIB, 90 * GIB, held_bytes)
+    assert machine.rooms([])[GPU] == Room(104 * GIB, 90 * GIB, 0)
+
+
+@pytest.mark.parametrize(
+    ("visible", "seen"),
+    [
+        (None, 7),
+        ("0", 1),
+        (" 1 ,2", 6),
+        ("GPU-ab", 2),
+        ("GPU-a", 3),
+        ("", 0),
+        ("-1", 0),
+        ("none", 0),
+    ],
+)
+def test_only_gpus_that_cuda_may_use_count(visible: str | None, seen: int) -> None:
+    cards = [Card(80 * GIB, 1, "GPU-aa"), Card(80 * GIB, 2, b"GPU-ab"), Card(80 * GIB, 4, "GPU-b")]
+    assert gpus_of(Nvml(cards), GIB, visible).free_bytes == seen
 
 
 def test_what_children_hold_counts_from_the_next_measurement_on(tmp_path: Path) -> None:
@@ -116,7 +157,7 @@ def test_what_children_hold_counts_from_the_next_measurement_on(tmp_path: Path) 
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
         before = machine.room([us]).held_bytes
-        assert machine.measure({"us": us})["us"] > 64 * 2**20
+        assert machine.measure({"us": us})["us"].ram_bytes > 64 * 2**20
         assert machine.room([us]).held_bytes > before + 60 * 2**20
         child.communicate("\n")
     assert machine.room([us]).held_bytes < before + 60 * 2**20, "one that has ended holds nothing"

@@ -17,7 +17,7 @@ from inferd_daemon.ledger.verdict import Books, Fits, FitsAfter, Squeezed, TooLa
 from inferd_daemon.ledger.victims import Candidate
 
 A, B, C, D = (ModelId("test", name, "x") for name in "abcd")
-GPU = lg.Device("gpu:0")
+GPU = lg.GPU
 ROOM = lg.Room(1_000, 900, 0)
 TERMS = lg.Terms(100, 0)
 VOICE, ORDINARY, BATCH, BACKGROUND = range(4)
@@ -221,8 +221,80 @@ def test_a_timer_that_passed_while_a_model_was_served_still_rings() -> None:
 
 def test_each_memory_has_books_of_its_own() -> None:
     story = Story().holds(A, 100, idle=False)
-    story.happens(lg.Asked(B, 100, "notes", ORDINARY, 1.0, GPU))
+    story.happens(lg.Asked(B, 0, "notes", ORDINARY, 1.0, gpu_bytes=100))
     assert story.orders == [lg.Grant(B)]
+    assert (story.ledger.accounts.held_bytes(lg.RAM), story.ledger.accounts.held_bytes(GPU)) == (100, 100)
+
+
+def on_gpu(story: Story, model: ModelId, ram: int, gpu: int, *, idle: bool = True) -> Story:
+    """Have a model loaded and used once that lies in both memories."""
+    story.happens(lg.Asked(model, ram, "notes", ORDINARY, 1.0, gpu), lg.Loaded(model, 1.0), lg.Used(model))
+    return story.happens(lg.Rested(model)) if idle else story
+
+
+def asks_gpu(story: Story, model: ModelId, ram: int, gpu: int) -> Story:
+    return story.happens(lg.Asked(model, ram, "notes", ORDINARY, 1.0, gpu))
+
+
+def test_a_load_that_needs_two_memories_begins_once_it_fits_into_both() -> None:
+    assert asks_gpu(on_gpu(Story(), A, 10, 60, idle=False), B, 10, 50).orders == []
+    assert asks_gpu(Story().holds(A, 60, idle=False), B, 50, 10).orders == []
+    story = asks_gpu(on_gpu(Story(), A, 10, 60, idle=False), B, 10, 40)
+    assert story.orders == [lg.Grant(B)]
+    assert {one.device for one in story.ledger.story.of(B)} == {lg.RAM, GPU}
+
+
+def test_for_a_short_gpu_only_those_leave_that_hold_some_of_it() -> None:
+    story = on_gpu(Story().holds(A, 30), B, 10, 80)
+    assert asks_gpu(story, C, 10, 50).orders == [lg.Evict(B)]
+    assert "GPU" in story.ledger.story.of(B)[-1].rule
+    assert story.happens(lg.Released(B)).orders == [lg.Grant(C)]
+
+
+def test_who_leaves_for_one_memory_is_counted_on_in_the_other() -> None:
+    """B leaves the GPU, and with it enough of the machine's memory: A, which would free that, too, stays."""
+    story = on_gpu(Story().holds(A, 40), B, 40, 80)
+    assert asks_gpu(story, C, 50, 50).orders == [lg.Evict(B)]
+
+
+def test_nobody_leaves_one_memory_for_a_load_that_does_not_fit_into_the_other() -> None:
+    story = on_gpu(Story().holds(A, 90, idle=False), B, 1, 80)
+    assert asks_gpu(story, C, 50, 50).orders == []
+
+
+def test_what_never_fits_on_a_gpu_is_refused_with_the_gpus_numbers() -> None:
+    story = asks_gpu(Story(), A, 10, 101)
+    assert (story.refusal.device, story.refusal.numbers["need_bytes"], story.refusal.numbers["limit_bytes"]) == (
+        GPU,
+        101,
+        100,
+    )
+    assert "gpu_layers" in story.refusal.message
+
+
+def test_a_load_that_waits_for_a_gpu_keeps_nobody_from_the_machines_memory_but_what_it_will_need() -> None:
+    story = asks_gpu(on_gpu(Story(), A, 10, 90, idle=False), B, 30, 50)
+    assert story.asks(C, 60).orders == [lg.Grant(C)]
+    assert story.asks(D, 20).orders == []
+
+
+def test_a_hold_has_both_memories_of_its_models_or_none() -> None:
+    needs = {A: lg.Need(10, 1.0, 60), B: lg.Need(10, 1.0, 60)}
+    assert isinstance(Story().happens(lg.HoldAsked(ONE, needs, "voice", VOICE)).did[0], lg.Refuse)
+    needs = {A: lg.Need(10, 1.0, 60), B: lg.Need(10, 1.0, 40)}
+    story = Story().happens(lg.HoldAsked(ONE, needs, "voice", VOICE))
+    assert story.orders == [lg.GrantHold(ONE)]
+    assert (story.ledger.accounts.held_bytes(lg.RAM), story.ledger.accounts.held_bytes(GPU)) == (20, 100)
+
+
+def test_idle_models_leave_a_gpu_that_others_fill_and_those_that_hold_none_of_it_stay() -> None:
+    story = on_gpu(Story(lg.Terms(None, 0)).holds(A, 30), B, 10, 80)
+    assert story.happens(lg.RoomRead(GPU, lg.Room(1_000, 0, 40))).orders == [lg.Evict(B)]
+
+
+def test_what_is_measured_on_a_gpu_counts_once_it_is_more_than_what_was_reserved() -> None:
+    story = on_gpu(Story(), A, 10, 50, idle=False).happens(lg.Measured(A, 10, 70))
+    assert story.ledger.accounts.held_bytes(GPU) == 70
 
 
 def test_news_of_models_that_hold_nothing_changes_nothing() -> None:
@@ -239,6 +311,7 @@ def test_every_decision_has_a_record_with_who_asked_and_the_numbers() -> None:
     assert (load.before_bytes, load.after_bytes, load.limit_bytes) == (0, 60, 100)
     assert (eviction.app, eviction.before_bytes, eviction.after_bytes) == ("notes", 60, 0)
     assert str(B) in eviction.rule
+    assert {one.device for one in (load, eviction, wait, begun)} == {lg.RAM}
     assert wait.help
 
 

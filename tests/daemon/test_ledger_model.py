@@ -23,11 +23,25 @@ KINDS = {
     for name, size, load_s in zip(NAMES, (1, 2, 3, 5, 7, 10), (0.5, 1.0, 2.0, 3.0, 5.0, 8.0), strict=True)
 }
 MODELS = tuple(KINDS)
+GPU_SHARES = (0.0, 0.9, 0.5, 0.9, 0.0, 0.8)
+"""How much of each kind lies on a GPU where there is one."""
 
 
 def world(budget_bytes: int = BUDGET, keep_alive_s: float = 300.0) -> MemoryWorld:
     terms = {lg.RAM: lg.Terms(budget_bytes)}
     return MemoryWorld(KINDS, lg.Ledger(terms, lg.KeepAlive(keep_alive_s)), ROOM)
+
+
+def world_with_gpu() -> MemoryWorld:
+    """Return a machine where most models lie in two memories, of which now one is short and now the other."""
+    kinds = {
+        model: Kind(int((1 - share) * kind.need_bytes) + GB // 2, kind.load_s, int(share * kind.need_bytes))
+        for (model, kind), share in zip(KINDS.items(), GPU_SHARES, strict=True)
+    }
+    terms = {lg.RAM: lg.Terms(8 * GB), lg.GPU: lg.Terms(8 * GB, 0)}
+    sim = MemoryWorld(kinds, lg.Ledger(terms, lg.KeepAlive(300.0)), ROOM)
+    sim.room_is(lg.Room(24 * GB, 24 * GB, 0), lg.GPU)
+    return sim
 
 
 def deeds(sim: MemoryWorld, dice: random.Random) -> list[tuple[float, Callable[[], None]]]:
@@ -43,7 +57,8 @@ def deeds(sim: MemoryWorld, dice: random.Random) -> list[tuple[float, Callable[[
             sim.withdraw(dice.choice(waiting))
 
     def other_programs_move() -> None:
-        sim.room_is(lg.Room(64 * GB, dice.choice((9, 20, 60)) * GB, sim.ledger.accounts.held_bytes(lg.RAM)))
+        device = dice.choice(list(sim.ledger.accounts.rooms))
+        sim.room_is(lg.Room(64 * GB, dice.choice((9, 20, 60)) * GB, sim.ledger.accounts.held_bytes(device)), device)
 
     def hold() -> None:
         if len(sim.holds) < 3:
@@ -65,9 +80,10 @@ def deeds(sim: MemoryWorld, dice: random.Random) -> list[tuple[float, Callable[[
     ]
 
 
-def test_100_000_events_of_a_busy_machine_keep_every_promise() -> None:
+@pytest.mark.parametrize("make", [world, world_with_gpu])
+def test_100_000_events_of_a_busy_machine_keep_every_promise(make: Callable[[], MemoryWorld]) -> None:
     dice = random.Random(20_261_126)  # noqa: S311 - a repeatable story, not a secret
-    sim = world()
+    sim = make()
     chosen = deeds(sim, dice)
     while sim.events < 100_000:
         for _, deed in dice.choices(chosen, [weight for weight, _ in chosen], k=100):
@@ -75,7 +91,8 @@ def test_100_000_events_of_a_busy_machine_keep_every_promise() -> None:
     assert not sim.ledger.accounts.waiting.keys() - {*sim.holds, *(m for m, asked in sim.waiting.items() if asked)}
     for hold in list(sim.holds):
         sim.release(hold)
-    sim.room_is(ROOM)
+    for device in list(sim.ledger.accounts.rooms):
+        sim.room_is(ROOM, device)
     sim.until(sim.now_s + 3_600.0)
     assert not sim.ledger.accounts.held
     assert min(sim.loads.values()) > 10

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
 
+from inferd_daemon.ledger import Amount
 from inferd_daemon.memory import Machine, read_tree_bytes, stalled_share
 from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
 
@@ -16,19 +19,38 @@ SHAPE = Shape("a/b:c", "echo", settings_of({"slots": 4, "context_tokens": 8}, No
 
 def test_peaks_are_found_again_by_the_next_daemon(tmp_path: Path) -> None:
     peaks = Peaks(tmp_path / "memory.sqlite3")
-    peaks.rose(SHAPE, 1_000, 2.5)
-    peaks.rose(SHAPE, 900, 2.5)
+    peaks.rose(SHAPE, Amount(1_000, 50), 2.5)
+    peaks.rose(SHAPE, Amount(900, 60), 2.5)
     peaks.save()
     again = Peaks(tmp_path / "memory.sqlite3")
-    assert again.of(SHAPE) == Peak(1_000, 2.5)
+    assert again.of(SHAPE) == Peak(1_000, 2.5, 60)
     assert again.of(Shape("a/b:c", "echo", settings_of({"slots": 5}, None, 100))) is None
 
 
 def test_a_lower_peak_pulls_the_known_one_down_slowly(tmp_path: Path) -> None:
     peaks = Peaks(tmp_path / "memory.sqlite3")
-    peaks.ended(SHAPE, 1_000, 1.0)
-    peaks.ended(SHAPE, 500, 1.0)
-    assert peaks.of(SHAPE) == Peak(950, 1.0)
+    peaks.ended(SHAPE, Amount(1_000, 200), 1.0)
+    peaks.ended(SHAPE, Amount(500, 300), 1.0)
+    assert peaks.of(SHAPE) == Peak(950, 1.0, 300)
+
+
+def test_peaks_that_an_earlier_version_kept_are_known(tmp_path: Path) -> None:
+    file = tmp_path / "memory.sqlite3"
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute(
+            "CREATE TABLE peaks (model TEXT NOT NULL, engine TEXT NOT NULL, settings TEXT NOT NULL,"
+            " peak_bytes INTEGER NOT NULL, load_s REAL NOT NULL, PRIMARY KEY (model, engine, settings)) WITHOUT ROWID"
+        )
+        database.execute("INSERT INTO peaks VALUES (?, ?, ?, 700, 1.5)", (SHAPE.model, SHAPE.engine, SHAPE.settings))
+    peaks = Peaks(file)
+    assert peaks.of(SHAPE) == Peak(700, 1.5)
+    peaks.rose(SHAPE, Amount(700, 5), 1.5)
+    peaks.save()
+    assert Peaks(file).of(SHAPE) == Peak(700, 1.5, 5)
+
+
+def test_what_was_learned_on_a_gpu_is_not_taken_for_what_a_cpu_needs() -> None:
+    assert settings_of({}, 5, 6, has_gpu=True) != settings_of({}, 5, 6)
 
 
 def test_the_order_of_settings_does_not_matter() -> None:
@@ -39,7 +61,7 @@ def test_a_file_that_is_no_database_is_put_aside(tmp_path: Path) -> None:
     file = tmp_path / "memory.sqlite3"
     file.write_bytes(b"no database at all, but long enough to be read as one " * 40)
     peaks = Peaks(file)
-    peaks.rose(SHAPE, 7, 1.0)
+    peaks.rose(SHAPE, Amount(7), 1.0)
     peaks.save()
     assert Peaks(file).of(SHAPE) == Peak(7, 1.0)
     assert file.with_suffix(".broken").exists()

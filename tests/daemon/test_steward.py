@@ -16,7 +16,7 @@ from inferd.messages import operations
 from inferd.messages.events import Cancelled, Error, Finished, Loading, PreflightReport, WhyReport
 from inferd.messages.reports import Preflight
 from inferd_actors import messages as actors
-from inferd_daemon.ledger import KEEP_ALIVE_S, RAM, Room
+from inferd_daemon.ledger import KEEP_ALIVE_S, RAM, Amount, Room
 from inferd_daemon.ledger.estimate import PROCESS_BYTES
 from inferd_daemon.peaks import Peak
 
@@ -63,7 +63,7 @@ def leaves(home: House, model: str) -> bool:
 
 
 def measure(home: House, model: str, used_bytes: int) -> None:
-    home.run(lambda: home.supervisor.measured({home.catalogue.find(model).id: used_bytes}, home.clock[0]))
+    home.run(lambda: home.supervisor.measured({home.catalogue.find(model).id: Amount(used_bytes)}, home.clock[0]))
 
 
 def living(home: House) -> list[str]:
@@ -218,7 +218,7 @@ def test_what_is_seen_in_the_midst_of_a_load_is_not_learned(home: House) -> None
     began_s = home.clock[0]
     home.clock[0] += 1.0
     process = home.load(ONE)
-    home.run(lambda: home.supervisor.measured({home.catalogue.find(ONE).id: 5}, began_s))
+    home.run(lambda: home.supervisor.measured({home.catalogue.find(ONE).id: Amount(5)}, began_s))
     home.finish(process, next(iter(process.streams)))
     home.ask(operations.Unload(ONE))
     home.settle()

@@ -15,11 +15,14 @@ from inferd.messages.events import Cancelled, Error, Finished, Pulled, StatusRep
 from inferd_actors import messages as actors
 from inferd_actors.engines.llama_cpp.prediction import predict
 from inferd_daemon import crossing
+from inferd_daemon.ledger import Room
 from inferd_daemon.ledger.estimate import PROCESS_BYTES
 from inferd_daemon.lifecycle import State
 from inferd_daemon.orphans import PATIENCE_S
 from inferd_daemon.peaks import Peak
 from inferd_daemon.pulse import FIRST_QUIET_S, PROBE_S, STRIKES
+
+GIB = 2**30
 
 
 @pytest.fixture
@@ -302,6 +305,30 @@ def test_a_load_reserves_what_its_files_header_foretells(home: House) -> None:
     _filed(home)
     holding = home.ledger.accounts.holdings[home.catalogue.find(FILED).id]
     assert holding.reserved_bytes == predict(HEADER, {}).peak_bytes
+
+
+def test_a_load_reserves_its_part_of_a_gpu_that_was_looked_at_for_it() -> None:
+    with house(gpu_room=Room(24 * GIB, 24 * GIB, 0)) as home:
+        home.connect()
+        home.keeper_comes()
+        _filed(home)
+        foretold = predict(HEADER, {}, has_gpu=True)
+        holding = home.ledger.accounts.holdings[home.catalogue.find(FILED).id]
+        assert (holding.reserved_bytes, holding.reserved_gpu_bytes) == (foretold.peak_bytes, foretold.gpu_bytes)
+        assert foretold.gpu_bytes > 10**9
+        assert home.looks_at_gpus == 1
+
+
+def test_a_load_that_no_gpu_has_room_for_is_refused_with_the_gpus_numbers() -> None:
+    with house(gpu_room=Room(GIB, GIB, 0)) as home:
+        home.connect()
+        home.keeper_comes()
+        asked = home.ask(model=FILED)
+        home.wait_until(lambda: bool(asked.ends))
+        assert isinstance(asked.end, Error)
+        assert asked.end.code == "resource_blocked"
+        assert (asked.end.details or {})["memory"] == "gpu"
+        assert not home.processes
 
 
 def test_a_load_that_is_given_up_while_its_header_is_read_reserves_nothing(home: House) -> None:

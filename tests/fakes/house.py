@@ -28,6 +28,7 @@ from inferd_actors import messages as actors
 from inferd_actors.headers.header import Header
 from inferd_daemon import config, crossing
 from inferd_daemon.attendants import LIVES, Attendants
+from inferd_daemon.cards import Cards
 from inferd_daemon.catalogue import FileSource, ModelId, Schema, curated
 from inferd_daemon.cluster import Cluster
 from inferd_daemon.custodian import Custodian
@@ -36,7 +37,7 @@ from inferd_daemon.fleet import KEEPER, Fleet
 from inferd_daemon.foresight import Foresight
 from inferd_daemon.headers import Headers
 from inferd_daemon.ids import Life
-from inferd_daemon.ledger import RAM, KeepAlive, Ledger, Room, Terms
+from inferd_daemon.ledger import GPU, RAM, Amount, KeepAlive, Ledger, Room, Terms
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
 from inferd_daemon.peaks import Peak, Peaks, Shape
 from inferd_daemon.pins import Pins
@@ -152,9 +153,9 @@ class FakePeaks:
         """Return what was planted or learned."""
         return self.known.get(shape.model)
 
-    def rose(self, shape: Shape, used_bytes: int, load_s: float) -> None:
+    def rose(self, shape: Shape, used: Amount, load_s: float) -> None:
         """Learn."""
-        self.known[shape.model] = Peak(used_bytes, load_s)
+        self.known[shape.model] = Peak(used.ram_bytes, load_s, used.gpu_bytes)
 
     ended = rose
 
@@ -242,8 +243,12 @@ class House:
         pinned: Sequence[ModelId] = (),
         *,
         wants_standby: bool = False,
+        gpu_room: Room | None = None,
     ) -> None:
+        """`gpu_room`: how full the GPUs are that llama.cpp computes on; None: there are none."""
         self.clock = clock
+        self.gpu_room = gpu_room
+        self.looks_at_gpus = 0
         self.wants_standby = wants_standby
         self.budget_bytes = budget_bytes
         self.pinned = pinned
@@ -304,15 +309,16 @@ class House:
             lifecycle, self.catalogue, store, cluster, headers, read_ahead, post, supervisor
         )
         settings = config.Settings.model_construct(apps=self.rules, limits=config.Limits())
-        self.ledger = Ledger({RAM: Terms(self.budget_bytes)}, KeepAlive())
+        self.ledger = Ledger({RAM: Terms(self.budget_bytes), GPU: Terms()}, KeepAlive())
+        cards = Cards(tasks, self._look_at_gpus) if self.gpu_room else None
         self.peaks = FakePeaks()
         supervisor.steward = Steward(
             self.ledger,
             self.catalogue,
             store,
             cast("Peaks", self.peaks),
-            Foresight(headers, store, ()),
-            lambda _pids: self.room,
+            Foresight(headers, store, (), cards),
+            lambda _pids: {RAM: self.room} | ({GPU: self.gpu_room} if self.gpu_room else {}),
             supervisor,
             _nothing,
         )
@@ -381,6 +387,9 @@ class House:
             requests_total=self.requests.total,
             events_total=0,
         )
+
+    def _look_at_gpus(self) -> None:
+        self.looks_at_gpus += 1
 
     def _read_header(self, _path: str) -> Header:
         self.header_comes.wait()
@@ -695,12 +704,16 @@ def _nothing() -> None:
 
 @contextmanager
 def house(
-    budget_bytes: int | None = None, pinned: Sequence[ModelId] = (), *, wants_standby: bool = False
+    budget_bytes: int | None = None,
+    pinned: Sequence[ModelId] = (),
+    *,
+    wants_standby: bool = False,
+    gpu_room: Room | None = None,
 ) -> Iterator[House]:
     """Give a house whose clock a test moves; the standard library's clock stands still meanwhile."""
     clock = [time.monotonic()]
     with (
         mock.patch("time.monotonic", side_effect=lambda: clock[0]),
-        House(clock, budget_bytes, pinned, wants_standby=wants_standby) as built,
+        House(clock, budget_bytes, pinned, wants_standby=wants_standby, gpu_room=gpu_room) as built,
     ):
         yield built

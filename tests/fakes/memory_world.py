@@ -24,6 +24,7 @@ class Kind:
 
     need_bytes: int
     load_s: float
+    gpu_bytes: int = 0
 
 
 @dataclass
@@ -71,9 +72,9 @@ class MemoryWorld:
 
     # --- what may happen
 
-    def room_is(self, room: lg.Room) -> None:
-        """Have the machine be like this from now on."""
-        self._feed(lg.RoomRead(lg.RAM, room))
+    def room_is(self, room: lg.Room, device: lg.Device = lg.RAM) -> None:
+        """Have a memory be like this from now on."""
+        self._feed(lg.RoomRead(device, room))
 
     def ask(self, model: ModelId, rank: int, run_s: float) -> Asked:
         """Have somebody ask for a model."""
@@ -100,7 +101,8 @@ class MemoryWorld:
         """Have an app hold models."""
         hold = lg.HoldNo(next(self._count))
         self.holds[hold] = models
-        needs = {model: lg.Need(self.kinds[model].need_bytes, self.kinds[model].load_s) for model in models}
+        kinds = {model: self.kinds[model] for model in models}
+        needs = {model: lg.Need(kind.need_bytes, kind.load_s, kind.gpu_bytes) for model, kind in kinds.items()}
         self._feed(lg.HoldAsked(hold, needs, "voice", rank))
         return hold
 
@@ -140,7 +142,7 @@ class MemoryWorld:
     def _want(self, model: ModelId) -> None:
         kind, waiting = self.kinds[model], self.waiting[model]
         rank = min((asked.rank for asked in waiting), default=0)
-        self._feed(lg.Asked(model, kind.need_bytes, "app", rank, kind.load_s))
+        self._feed(lg.Asked(model, kind.need_bytes, "app", rank, kind.load_s, kind.gpu_bytes))
 
     def _feed(self, event: lg.Event) -> None:
         self.events += 1
@@ -167,8 +169,10 @@ class MemoryWorld:
             asked.refused = True
 
     def _keeps_within_limit(self) -> None:
-        held_bytes, limit_bytes = self.ledger.accounts.held_bytes(lg.RAM), self.ledger.accounts.limit_bytes(lg.RAM)
-        assert held_bytes <= limit_bytes, f"{held_bytes} are held and {limit_bytes} may be"
+        accounts = self.ledger.accounts
+        for device in accounts.rooms:
+            held_bytes, limit_bytes = accounts.held_bytes(device), accounts.limit_bytes(device)
+            assert held_bytes <= limit_bytes, f"{held_bytes} of {device} are held and {limit_bytes} may be"
 
     def _hold_granted(self, hold: lg.HoldNo) -> None:
         assert hold in self.holds, "a hold was granted that had ended"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,9 @@ def test_why_shows_each_decision_and_what_would_help() -> None:
     assert "\x1b" not in shown
     assert [line.split()[:1] for line in shown.splitlines()[:2]] == [["AGO"], ["1"]]
     assert "600 MB → 600 MB" in shown
+    assert "GPU" not in shown
+    on_gpu = ScriptedDaemon(decisions=(replace(held, memory="gpu"),))
+    assert "600 MB GPU" in invoke(ScriptedClient(daemon=on_gpu), "why", "smol").stdout
     assert shown.splitlines()[-1] == "what helps: wait for it"
     told = json.loads(invoke(ScriptedClient(daemon=daemon), "why", "smol", "--json").stdout)
     assert [one["kind"] for one in told["decisions"]] == ["load", "wait"]

@@ -16,6 +16,7 @@ from inferd import (
     Discovered,
     Endpoint,
     FoundServer,
+    GpuMemory,
     Health,
     ModelSchema,
     Preflight,
@@ -202,6 +203,17 @@ def test_preflight_says_whether_it_fits_who_would_leave_and_the_numbers() -> Non
     assert (told["preflight"]["verdict"], told["preflight"]["evicted"]) == ("fits_after_eviction", ["me/a:x", "me/b:x"])
 
 
+def test_preflight_tells_of_gpus_where_a_part_of_it_is_to_lie() -> None:
+    found = Preflight(
+        "me/big:q4", "too_large", 10**9, "header", 2, 1, 4, 5, 6, memory="gpu", gpu_estimate_bytes=30 * 10**9
+    )
+    client = ScriptedClient(models=ScriptedModels(preflights={("me/big:q4", None): found}))
+    shown = invoke(client, "preflight", "me/big:q4").stdout
+    assert "30.0 GB" in shown
+    assert "held by all models on GPUs" in shown
+    assert "available on GPUs" in shown
+
+
 # --- health, warm-ups, holds, pins
 
 
@@ -249,7 +261,15 @@ def test_health_is_well_with_remarks_alone() -> None:
     assert result.exit_code == 0
     told = invoke(ScriptedClient(report=report()), "health", "--json")
     assert json.loads(told.stdout)["health"]["healthy"] is True
-    assert "nothing is wrong" in invoke(ScriptedClient(report=report()), "health").stdout
+    shown = invoke(ScriptedClient(report=report()), "health").stdout
+    assert "nothing is wrong" in shown
+    assert "GPUs" not in shown
+
+
+def test_health_tells_of_gpus_that_have_memory_of_their_own() -> None:
+    found = replace(report(), gpu=GpuMemory(8 * 10**9, 22 * 10**9, 14 * 10**9))
+    shown = invoke(ScriptedClient(report=found), "health").stdout
+    assert "8.00 GB held of 22.0 GB, 14.0 GB available" in shown
 
 
 def test_warm_shows_one_line_per_name_and_fails_if_one_is_not_ready() -> None:

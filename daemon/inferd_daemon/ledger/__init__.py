@@ -1,8 +1,8 @@
 """Who may use how much memory: reservations before loads, who leaves for whom, and why. Pure.
 
 Feed `Ledger.step` what happened and carry out what it returns, in order. The same events at the same times give the same
-commands. `events`: in. `commands`: out. `machine`: what events do. `verdict`: one load's fate. `leaving`: who could leave.
-`victims`: the cheapest set that does. `habits`: chance of use. `accounts`, `holding`: the books. `room`: limits.
+commands. `events`: in. `commands`: out. `machine`: what events do. `judging`, `verdict`: one load's fate. `leaving`: who could
+leave. `victims`: the cheapest set that does. `habits`: chance of use. `accounts`, `holding`: the books. `room`: limits.
 `estimate`: a first guess. `story`, `words`: what is told of decisions.
 See also: `lifecycle` (processes), `steward` (the effects), `memory` (readings).
 """
@@ -29,14 +29,16 @@ from inferd_daemon.ledger.events import (
 from inferd_daemon.ledger.holding import NEVER_S, Holding, HoldNo, Need, Phase
 from inferd_daemon.ledger.leaving import KEEP_ALIVE_S, KeepAlive
 from inferd_daemon.ledger.machine import Ledger
-from inferd_daemon.ledger.room import RAM, Device, Room, Terms
+from inferd_daemon.ledger.room import GPU, RAM, Amount, Device, Room, Terms
 from inferd_daemon.ledger.story import Decision
 
 __all__ = [
+    "GPU",
     "KEEP_ALIVE_S",
     "NEVER_S",
     "PROCESS_BYTES",
     "RAM",
+    "Amount",
     "Asked",
     "Command",
     "Decision",

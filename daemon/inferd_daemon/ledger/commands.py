@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ledger.holding import HoldNo
+from inferd_daemon.ledger.room import Device
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,10 @@ class Refuse:
 
     key: ModelId | HoldNo
     message: str
+    device: Device
+    """The memory that is short."""
     numbers: Mapping[str, int]
-    """The bytes that were compared, by name."""
+    """The bytes of it that were compared, by name."""
     retry_after_s: float | None
     """None: waiting does not help."""
 

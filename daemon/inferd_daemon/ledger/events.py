@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ledger.holding import HoldNo, Need
-from inferd_daemon.ledger.room import RAM, Device, Room
+from inferd_daemon.ledger.room import Device, Room
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class Asked:
     """Of the class; 0 is the most urgent."""
     load_s: float
     """How long its load is expected to take."""
-    device: Device = RAM
+    gpu_bytes: int = 0
+    """What it needs of the GPUs' own memory beside that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,6 @@ class HoldAsked:
     needs: Mapping[ModelId, Need]
     app: str
     rank: int
-    device: Device = RAM
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,7 @@ class Measured:
 
     model: ModelId
     used_bytes: int
+    gpu_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

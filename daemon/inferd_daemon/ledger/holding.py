@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import enum
 import math
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NewType
 
 from inferd_daemon.catalogue.names import ModelId
-from inferd_daemon.ledger.room import Device
+from inferd_daemon.ledger.room import GPU, Device
 
 NEVER_S: Final = math.inf
 
@@ -38,7 +39,14 @@ class Need:
     """What a model's load takes."""
 
     peak_bytes: int
+    """Of the machine's memory."""
     load_s: float
+    gpu_bytes: int = 0
+    """Of the GPUs' own."""
+
+    def on(self, device: Device) -> int:
+        """Return the bytes of one memory."""
+        return self.gpu_bytes if device == GPU else self.peak_bytes
 
 
 class Phase(enum.Enum):
@@ -55,12 +63,13 @@ class Holding:
     """Memory that belongs to one model from the decision to load it until its process is gone."""
 
     model: ModelId
-    device: Device
     reserved_bytes: int
     began_s: float
     load_s: float
     phase: Phase = Phase.LOADING
     measured_bytes: int = 0
+    reserved_gpu_bytes: int = 0
+    measured_gpu_bytes: int = 0
     idle_since_s: float = NEVER_S
     promised: bool = False
     """Reserved for a hold; its load has not asked for the memory yet."""
@@ -69,8 +78,17 @@ class Holding:
 
     @property
     def held_bytes(self) -> int:
-        """Return what counts: the larger of what was reserved and what is used."""
+        """Return what counts of the machine's memory: the larger of what was reserved and what is used."""
         return max(self.reserved_bytes, self.measured_bytes)
+
+    @property
+    def held_gpu_bytes(self) -> int:
+        """Return what counts of the GPUs' memory, in the same way."""
+        return max(self.reserved_gpu_bytes, self.measured_gpu_bytes)
+
+    def held_on(self, device: Device) -> int:
+        """Return what counts of one memory."""
+        return self.held_gpu_bytes if device == GPU else self.held_bytes
 
     def turn_ends_s(self, other_load_s: float) -> float:
         """Return when it has had its turn, so that a load that has waited for long may have its memory."""
@@ -83,21 +101,24 @@ class Waiting:
 
     key: ModelId | HoldNo
     needs: Mapping[ModelId, Need]
-    device: Device
-    need_bytes: int
-    """Of those that are not there."""
     app: str
     rank: int
     load_s: float
     asked_s: float
     number: int
     """In the order of arrival."""
-    passed_bytes: int = 0
-    """Of loads that began before it although they came later."""
+    missing: Mapping[Device, int] = field(default_factory=dict)
+    """What its models that are not there need of each memory; the machine's stands last and always."""
+    passed: Counter[Device] = field(default_factory=Counter)
+    """Bytes of loads that began before it although they came later."""
     shown: str = ""
     """What those who wait were told last."""
     squeezed: bool = False
     """Other programs had the memory when it was looked at last."""
+
+    def need_on(self, device: Device) -> int:
+        """Return the bytes of one memory that are to be found for it."""
+        return self.missing.get(device, 0)
 
     @property
     def is_hold(self) -> bool:

@@ -15,7 +15,7 @@ from inferd_daemon.ledger import words
 from inferd_daemon.ledger.accounts import Accounts
 from inferd_daemon.ledger.habits import Habit
 from inferd_daemon.ledger.holding import NEVER_S, Holding, Phase, Waiting
-from inferd_daemon.ledger.room import Device
+from inferd_daemon.ledger.room import RAM, Device
 from inferd_daemon.ledger.victims import Candidate, cheapest
 
 KEEP_ALIVE_S: Final = 900.0
@@ -39,6 +39,8 @@ class Farewell:
 
     holding: Holding
     rule: str
+    device: Device = RAM
+    """Whose memory is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,43 +101,43 @@ class Leaving:
         soft_bytes = self._accounts.terms[device].soft_bytes(self._accounts.rooms[device])
         return self._over(device, soft_bytes, LONG_IDLE_S, "soft", now_s)
 
-    def has_spare(self, need_bytes: int, device: Device) -> bool:
-        """Tell whether so much more could be held without anybody being told to leave, and with no load that waits."""
-        room = self._accounts.rooms.get(device)
-        if room is None or self._accounts.line(device, 0.0):
+    def has_spare(self, need_bytes: int) -> bool:
+        """Tell whether so much more of the machine's memory could be held with no one told to leave and no load waiting."""
+        room = self._accounts.rooms.get(RAM)
+        if room is None or self._accounts.waiting:
             return False
-        most_bytes = min(self._accounts.limit_bytes(device), self._accounts.terms[device].soft_bytes(room))
-        return self._accounts.held_bytes(device) + need_bytes <= most_bytes
+        most_bytes = min(self._accounts.limit_bytes(RAM), self._accounts.terms[RAM].soft_bytes(room))
+        return self._accounts.held_bytes(RAM) + need_bytes <= most_bytes
 
     def _over(self, device: Device, mark_bytes: int, least_idle_s: float, mark: str, now_s: float) -> list[Farewell]:
         staying_bytes = self._accounts.held_bytes(device) - self._accounts.leaving_bytes(device)
         resting = self._accounts.on(device, Phase.IDLE)
         first = [one for one in resting if one.model == STANDBY and staying_bytes > mark_bytes]
-        rest_bytes = staying_bytes - sum(one.held_bytes for one in first)
+        rest_bytes = staying_bytes - sum(one.held_on(device) for one in first)
         long_idle = [one for one in resting if one.model != STANDBY and now_s - one.idle_since_s >= least_idle_s]
-        idle = self._candidates(long_idle, now_s)
+        idle = self._candidates(long_idle, device, now_s)
         victims = cheapest(idle, rest_bytes - mark_bytes)
         leaving = [self._accounts.holdings[one.model] for one in (idle if victims is None else victims)]
-        rule = words.pressed(mark, staying_bytes, mark_bytes)
-        return [Farewell(one, rule) for one in (*first, *leaving)]
+        rule = words.pressed(mark, device, staying_bytes, mark_bytes)
+        return [Farewell(one, rule, device) for one in (*first, *leaving)]
 
-    def idle(self, load: Waiting, now_s: float) -> list[Candidate]:
-        """Return the idle models that could leave for a load."""
-        resting = self._accounts.on(load.device, Phase.IDLE)
-        return self._candidates([one for one in resting if one.model not in load.needs], now_s)
+    def idle(self, load: Waiting, device: Device, now_s: float) -> list[Candidate]:
+        """Return the idle models that could leave a memory for a load."""
+        resting = self._accounts.on(device, Phase.IDLE)
+        return self._candidates([one for one in resting if one.model not in load.needs], device, now_s)
 
-    def yielding(self, load: Waiting, now_s: float) -> list[Candidate]:
+    def yielding(self, load: Waiting, device: Device, now_s: float) -> list[Candidate]:
         """Return the models in use that had their turn, unless the load is to be patient yet."""
         if now_s < load.patient_until_s:
             return []
-        busy = self._accounts.on(load.device, Phase.BUSY)
+        busy = self._accounts.on(device, Phase.BUSY)
         had = [one for one in busy if one.turn_ends_s(load.load_s) <= now_s and one.model not in load.needs]
-        return self._candidates(had, now_s)
+        return self._candidates(had, device, now_s)
 
-    def _candidates(self, holdings: list[Holding], now_s: float) -> list[Candidate]:
+    def _candidates(self, holdings: list[Holding], device: Device, now_s: float) -> list[Candidate]:
         staying = self._staying
         free = [one for one in holdings if one.model not in staying]
-        return [Candidate(one.model, one.held_bytes, self.cost_s(one, now_s)) for one in free]
+        return [Candidate(one.model, one.held_on(device), self.cost_s(one, now_s)) for one in free]
 
     def cost_s(self, holding: Holding, now_s: float) -> float:
         """Return the seconds to be expected of a model's leaving: its chance of use soon times what a load of it costs."""

@@ -1,6 +1,6 @@
 """The decisions about memory: one event in, commands out.
 
-Covers: what each event does to the books, and carrying out verdicts. Does not cover one load's verdict (`verdict`), who could
+Covers: what each event does to the books, and carrying out verdicts. Does not cover one load's verdict (`judging`), who could
 leave (`leaving`), choosing among them (`victims`) nor processes (`lifecycle`). Pure.
 
 Rules it keeps:
@@ -24,11 +24,19 @@ from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ledger import commands, events, words
 from inferd_daemon.ledger.accounts import Accounts
 from inferd_daemon.ledger.holding import AGING_S, NEVER_S, Holding, HoldNo, Need, Phase, Waiting
+from inferd_daemon.ledger.judging import Judging
 from inferd_daemon.ledger.leaving import Farewell, KeepAlive, Leaving
 from inferd_daemon.ledger.room import RAM, Device, Terms
 from inferd_daemon.ledger.story import Decision, Kind, Story
-from inferd_daemon.ledger.verdict import Books, Fits, FitsAfter, Squeezed, TooLarge, Verdict, judge
-from inferd_daemon.ledger.victims import Candidate
+from inferd_daemon.ledger.verdict import (
+    Fits,
+    FitsAfter,
+    Judgement,
+    Squeezed,
+    TooLarge,
+    Waits,
+    decisive,
+)
 
 SQUEEZED_S: Final = 10.0
 """How long a load waits for other programs to give memory back before it is refused: peaks of theirs often end in that time."""
@@ -48,6 +56,7 @@ class Ledger:
         self._commands: list[commands.Command] = []
         self.accounts = Accounts(terms)
         self._leaving = Leaving(self.accounts, keep)
+        self._judging = Judging(self.accounts, self._leaving)
         self.story = Story()
 
     def step(self, event: events.Event, now_s: float) -> list[commands.Command]:
@@ -58,24 +67,27 @@ class Ledger:
             return self._commands
         self._settled_s = now_s
         self._evict_all(self._leaving.expired(now_s))
-        for device in sorted({load.device for load in self.accounts.waiting.values()} & self.accounts.rooms.keys()):
-            self._settle(device)
+        self._settle()
         return self._commands
 
-    def preview(self, model: ModelId, need_bytes: int, now_s: float) -> tuple[Books, Verdict | None]:
-        """Return how a load that came now would be judged; None: the model holds memory already. Changes nothing."""
-        needs = {model: Need(need_bytes, 0.0)}
-        load = Waiting(model, needs, RAM, need_bytes, "", 0, 0.0, asked_s=now_s, number=self._count + 1)
-        ahead = [one for one in self.accounts.line(RAM, now_s) if one.key != model]
-        books = self.accounts.books(load, ahead, now_s)
-        holding = self.accounts.holdings.get(model)
-        if holding is not None and holding.phase is not Phase.LEAVING:
-            return books, None
-        return books, judge(need_bytes, books, self._leaving.idle(load, now_s), [])
+    def preview(self, model: ModelId, need: Need, now_s: float) -> list[Judgement]:
+        """Return how a load that came now would be judged by each memory that it needs, though the model may be there.
 
-    def has_spare(self, need_bytes: int, device: Device = RAM) -> bool:
-        """Tell whether so much more could be held without anybody being told to leave."""
-        return self._leaving.has_spare(need_bytes, device)
+        Changes nothing. The memories it needs must have been read.
+        """
+        load = Waiting(model, {model: need}, "", 0, 0.0, asked_s=now_s, number=self._count + 1)
+        load.missing = self.accounts.missing_bytes(load)
+        ahead = [one for one in self.accounts.line(now_s) if one.key != model]
+        return self._judging.judge(load, ahead, now_s)
+
+    def holds(self, model: ModelId) -> bool:
+        """Tell whether a model holds memory and is not about to leave."""
+        holding = self.accounts.holdings.get(model)
+        return holding is not None and holding.phase is not Phase.LEAVING
+
+    def has_spare(self, need_bytes: int) -> bool:
+        """Tell whether so much more of the machine's memory could be held without anybody being told to leave."""
+        return self._leaving.has_spare(need_bytes)
 
     def next_timer_s(self) -> float | None:
         """Return when `Ticked` is due; None: nothing waits for time to pass."""
@@ -103,7 +115,7 @@ class Ledger:
                 return self._asked(event)
             case events.HoldAsked():
                 load_s = max(need.load_s for need in event.needs.values())
-                self._wait_for(event.hold, event.needs, event.app, event.rank, load_s, event.device)
+                self._wait_for(event.hold, event.needs, event.app, event.rank, load_s)
             case events.HoldEnded(hold):
                 self._hold_ended(hold)
             case events.Released(model):
@@ -134,24 +146,22 @@ class Ledger:
         if load is not None:
             load.rank = event.rank
             return True
-        need = Need(event.need_bytes, event.load_s)
-        self._wait_for(event.model, {event.model: need}, event.app, event.rank, event.load_s, event.device)
+        need = Need(event.need_bytes, event.load_s, event.gpu_bytes)
+        self._wait_for(event.model, {event.model: need}, event.app, event.rank, event.load_s)
         return True
 
     def _wait_for(
-        self, key: ModelId | HoldNo, needs: Mapping[ModelId, Need], app: str, rank: int, load_s: float, device: Device
+        self, key: ModelId | HoldNo, needs: Mapping[ModelId, Need], app: str, rank: int, load_s: float
     ) -> None:
         if key not in self.accounts.waiting:
             self._count += 1
-            self.accounts.waiting[key] = Waiting(
-                key, needs, device, 0, app, rank, load_s, asked_s=self._now_s, number=self._count
-            )
+            self.accounts.waiting[key] = Waiting(key, needs, app, rank, load_s, asked_s=self._now_s, number=self._count)
 
     def _released(self, model: ModelId) -> None:
         gone = self.accounts.holdings.pop(model, None)
         self.accounts.waiting.pop(model, None)
         if gone is not None and model in self.accounts.leased:
-            self._reserve(model, gone.device, Need(gone.held_bytes, gone.load_s), promised=True)
+            self._reserve(model, Need(gone.held_bytes, gone.load_s, gone.held_gpu_bytes), promised=True)
 
     def _hold_ended(self, hold: HoldNo) -> None:
         self.accounts.waiting.pop(hold, None)
@@ -163,9 +173,14 @@ class Ledger:
             if holding.promised:
                 del self.accounts.holdings[model]
 
-    def _reserve(self, model: ModelId, device: Device, need: Need, *, promised: bool) -> None:
+    def _reserve(self, model: ModelId, need: Need, *, promised: bool) -> None:
         self.accounts.holdings[model] = Holding(
-            model, device, need.peak_bytes, began_s=self._now_s, load_s=need.load_s, promised=promised
+            model,
+            need.peak_bytes,
+            began_s=self._now_s,
+            load_s=need.load_s,
+            promised=promised,
+            reserved_gpu_bytes=need.gpu_bytes,
         )
 
     def _about(self, holding: Holding, event: events.AboutHolding) -> None:
@@ -174,16 +189,8 @@ class Ledger:
                 if holding.phase is Phase.LOADING:
                     holding.load_s, holding.phase = load_s, Phase.BUSY
                     if phases:
-                        held_bytes = self.accounts.held_bytes(holding.device)
-                        self._note(
-                            "ready",
-                            [holding.model],
-                            holding.device,
-                            "",
-                            holding.held_bytes,
-                            held_bytes,
-                            words.ready(phases),
-                        )
+                        held_bytes, rule = self.accounts.held_bytes(RAM), words.ready(phases)
+                        self._note("ready", [holding.model], RAM, "", holding.held_bytes, held_bytes, rule)
             case events.Used(model):
                 self._leaving.used(model, self._now_s)
                 if holding.phase is not Phase.LEAVING:
@@ -195,132 +202,124 @@ class Ledger:
                     holding.phase, holding.idle_since_s = Phase.IDLE, self._now_s
             case events.Left():
                 holding.phase, holding.idle_since_s = Phase.LEAVING, NEVER_S
-            case events.Measured(_, used_bytes):
-                holding.measured_bytes = used_bytes
+            case events.Measured(_, used_bytes, gpu_bytes):
+                holding.measured_bytes, holding.measured_gpu_bytes = used_bytes, gpu_bytes
             case _:
                 assert_never(event)
 
     def _failed(self, model: ModelId, what: str, then: str) -> None:
         holding = self.accounts.holdings.get(model)
-        device, own_bytes = (holding.device, holding.held_bytes) if holding else (RAM, 0)
-        held_bytes, limit_bytes = self.accounts.held_bytes(device), self.accounts.limit_bytes(device)
-        after_bytes = held_bytes - own_bytes
-        self.story.note(
-            Decision(self._now_s, "failure", model, "", own_bytes, held_bytes, after_bytes, limit_bytes, what, then)
-        )
+        own_bytes = holding.held_bytes if holding else 0
+        self._note("failure", [model], RAM, "", own_bytes, self.accounts.held_bytes(RAM) - own_bytes, what, then)
 
     # --- who leaves
 
     def _evict_all(self, farewells: Sequence[Farewell]) -> None:
         for one in farewells:
-            self._evict(one.holding, one.rule)
+            self._evict(one.holding, one.device, one.rule)
 
-    def _evict(self, holding: Holding, rule: str, app: str = "") -> None:
-        held_bytes = self.accounts.held_bytes(holding.device)
-        after_bytes = held_bytes - holding.held_bytes
-        self._note("eviction", [holding.model], holding.device, app, holding.held_bytes, after_bytes, rule)
+    def _evict(self, holding: Holding, device: Device, rule: str, app: str = "") -> None:
+        own_bytes = holding.held_on(device)
+        after_bytes = self.accounts.held_bytes(device) - own_bytes
+        self._note("eviction", [holding.model], device, app, own_bytes, after_bytes, rule)
         holding.phase, holding.idle_since_s = Phase.LEAVING, NEVER_S
         self._commands.append(commands.Evict(holding.model))
 
     # --- waiting loads
 
-    def _settle(self, device: Device) -> None:
+    def _settle(self) -> None:
         """Go through the waiting loads in their order, each with what those before it leave."""
         ahead: list[Waiting] = []
-        for load in self.accounts.line(device, self._now_s):
+        for load in self.accounts.line(self._now_s):
             if load.key not in self.accounts.waiting:
                 continue  # a hold has had its memory
-            load.need_bytes = self.accounts.missing_bytes(load)
-            if not self._decide(load, ahead):
+            load.missing = self.accounts.missing_bytes(load)
+            if load.missing.keys() <= self.accounts.rooms.keys() and not self._decide(load, ahead):
                 ahead.append(load)
 
     def _decide(self, load: Waiting, ahead: list[Waiting]) -> bool:
         """Carry out a load's verdict; return whether it waits no more."""
-        books = self.accounts.books(load, ahead, self._now_s)
-        verdict = self._judged(load, books)
-        load.squeezed = isinstance(verdict, Squeezed)
-        match verdict:
+        judgements = self._judging.judge(load, ahead, self._now_s)
+        judged = decisive(judgements)
+        load.squeezed = isinstance(judged.verdict, Squeezed)
+        match judged.verdict:
             case Fits():
-                self._grant(load, books)
+                self._grant(load, judgements)
                 for one in ahead:
-                    one.passed_bytes += load.need_bytes
+                    one.passed.update(load.missing)
                 return True
             case TooLarge():
-                self._refuse(load, verdict, books)
+                self._refuse(load, judged, judged.verdict)
                 return True
             case Squeezed() if self._now_s - load.asked_s >= SQUEEZED_S:
-                self._refuse(load, verdict, books)
+                self._refuse(load, judged, judged.verdict)
                 return True
-            case FitsAfter(victims):
-                self._make_room(load, victims, books)
-            case _:
-                used = {one.model for one in self.accounts.on(load.device, Phase.BUSY, Phase.LOADING)}
+            case FitsAfter():
+                self._make_room(load, judgements, judged)
+            case Squeezed() | Waits():
+                used = {one.model for one in self.accounts.on(judged.device, Phase.BUSY, Phase.LOADING)}
                 stay = sorted(used | (self.accounts.leased & self.accounts.holdings.keys()) - load.needs.keys())
-                self._wait(load, words.waits(load, stay, verdict, books))
+                self._wait(load, judged.device, words.waits(load, stay, judged, judged.verdict))
         return False
 
-    def _judged(self, load: Waiting, books: Books) -> Verdict:
+    def _grant(self, load: Waiting, judgements: Sequence[Judgement]) -> None:
         missing = self.accounts.missing(load)
-        if not missing:  # a hold of models that are all there takes nobody's memory
-            return Fits()
-        verdict = judge(
-            load.need_bytes, books, self._leaving.idle(load, self._now_s), self._leaving.yielding(load, self._now_s)
-        )
-        if isinstance(verdict, Fits) and self.accounts.holdings.keys() & set(missing):
-            return FitsAfter(())  # a life of one of them has not ended
-        return verdict
-
-    def _grant(self, load: Waiting, books: Books) -> None:
-        missing, held_bytes = self.accounts.missing(load), self.accounts.held_bytes(load.device)
-        after_bytes, rule = held_bytes + load.need_bytes, words.fits(load, books)
-        self._note("load", missing, load.device, load.app, load.need_bytes, after_bytes, rule)
+        for one in judgements:
+            need_bytes = load.need_on(one.device)
+            after_bytes, rule = self.accounts.held_bytes(one.device) + need_bytes, words.fits(load, one)
+            self._note("load", missing, one.device, load.app, need_bytes, after_bytes, rule)
         del self.accounts.waiting[load.key]
         for model in missing:
             is_asked = model == load.key or self.accounts.waiting.pop(model, None) is not None
-            self._reserve(model, load.device, load.needs[model], promised=not is_asked)
+            self._reserve(model, load.needs[model], promised=not is_asked)
             self._commands += [commands.Grant(model)] if is_asked else []
         if not isinstance(load.key, ModelId):
             self.accounts.held[load.key] = frozenset(load.needs)
             self._commands.append(commands.GrantHold(load.key))
 
-    def _refuse(self, load: Waiting, verdict: TooLarge | Squeezed, books: Books) -> None:
-        room, held_bytes = self.accounts.rooms[load.device], self.accounts.held_bytes(load.device)
-        rule, help_ = words.refused(load, verdict, books, room)
-        self._note("refusal", sorted(load.needs), load.device, load.app, load.need_bytes, held_bytes, rule, help_)
+    def _refuse(self, load: Waiting, judged: Judgement, verdict: TooLarge | Squeezed) -> None:
+        device, books, need_bytes = judged.device, judged.books, load.need_on(judged.device)
+        room, held_bytes = self.accounts.rooms[device], self.accounts.held_bytes(device)
+        rule, help_ = words.refused(load, judged, verdict, room)
+        self._note("refusal", sorted(load.needs), device, load.app, need_bytes, held_bytes, rule, help_)
         del self.accounts.waiting[load.key]
         limit_bytes = books.ceiling_bytes if isinstance(verdict, TooLarge) else books.limit_bytes
         parts = (
-            {f"need_bytes of {model}": need.peak_bytes for model, need in load.needs.items()} if load.is_hold else {}
+            {f"need_bytes of {model}": need.on(device) for model, need in load.needs.items()} if load.is_hold else {}
         )
         numbers = {
-            "need_bytes": load.need_bytes + books.own_bytes,
+            "need_bytes": need_bytes + books.own_bytes,
             **parts,
             "held_bytes": held_bytes,
             "limit_bytes": limit_bytes + books.own_bytes,
             "pinned_bytes": books.pinned_bytes,
             "leased_bytes": books.leased_bytes,
             "available_bytes": room.available_bytes,
-            "reserve_bytes": self.accounts.terms[load.device].reserve_of(room),
+            "reserve_bytes": self.accounts.terms[device].reserve_of(room),
         }
         can_help = isinstance(verdict, Squeezed) or (
-            books.leased_bytes > 0 and load.need_bytes <= books.ceiling_bytes - books.pinned_bytes
+            books.leased_bytes > 0 and need_bytes <= books.ceiling_bytes - books.pinned_bytes
         )
         retry_after_s = SQUEEZED_S if can_help else None
-        self._commands.append(commands.Refuse(load.key, f"{rule}: {help_}", numbers, retry_after_s))
+        self._commands.append(commands.Refuse(load.key, f"{rule}: {help_}", device, numbers, retry_after_s))
 
-    def _make_room(self, load: Waiting, victims: tuple[Candidate, ...], books: Books) -> None:
-        for one in victims:
-            holding = self.accounts.holdings[one.model]
-            self._evict(holding, words.victim(load, victims, books, in_use=holding.phase is Phase.BUSY), load.app)
-        leaving = self.accounts.on(load.device, Phase.LEAVING)
-        self._wait(load, words.waits_for_end(load, sorted(one.model for one in leaving)))
+    def _make_room(self, load: Waiting, judgements: Sequence[Judgement], judged: Judgement) -> None:
+        for one in judgements:
+            victims = one.verdict.victims if isinstance(one.verdict, FitsAfter) else ()
+            for victim in victims:
+                holding = self.accounts.holdings[victim.model]
+                rule = words.victim(load, victims, one, in_use=holding.phase is Phase.BUSY)
+                self._evict(holding, one.device, rule, load.app)
+        leaving = self.accounts.on(judged.device, Phase.LEAVING)
+        text = words.waits_for_end(load, judged.device, sorted(one.model for one in leaving))
+        self._wait(load, judged.device, text)
 
-    def _wait(self, load: Waiting, text: str) -> None:
+    def _wait(self, load: Waiting, device: Device, text: str) -> None:
         if load.shown != text:
             load.shown = text
-            held_bytes = self.accounts.held_bytes(load.device)
+            held_bytes, need_bytes = self.accounts.held_bytes(device), load.need_on(device)
             models = sorted(load.needs)
-            self._note("wait", models, load.device, load.app, load.need_bytes, held_bytes, text, words.WAIT_HELP)
+            self._note("wait", models, device, load.app, need_bytes, held_bytes, text, words.WAIT_HELP)
             self._commands.append(commands.ShowWait(load.key, text))
 
     def _note(
@@ -337,6 +336,6 @@ class Ledger:
         held_bytes, limit_bytes = self.accounts.held_bytes(device), self.accounts.limit_bytes(device)
         for model in models:
             decision = Decision(
-                self._now_s, kind, model, app, need_bytes, held_bytes, after_bytes, limit_bytes, rule, help_
+                self._now_s, kind, model, app, device, need_bytes, held_bytes, after_bytes, limit_bytes, rule, help_
             )
             self.story.note(decision)

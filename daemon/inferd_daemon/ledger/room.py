@@ -6,12 +6,23 @@ Covers: the reading of a memory, the terms, and the limits that follow. Does not
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NewType
+from typing import Final, NamedTuple, NewType
 
 Device = NewType("Device", str)
-"""One memory: `ram`, or `gpu:0` and so on."""
+"""One memory."""
 
 RAM: Final = Device("ram")
+GPU: Final = Device("gpu")
+"""Of all GPUs that have memory of their own, together: llama.cpp spreads a model's layers over them as they have room. Scarcer
+than the machine's, so it is looked at first wherever both are wanted."""
+
+
+class Amount(NamedTuple):
+    """So much of each memory."""
+
+    ram_bytes: int
+    gpu_bytes: int = 0
+
 
 RESERVE_SHARE: Final = 0.10
 LEAST_RESERVE_BYTES: Final = 2 * 2**30

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from inferd_daemon.catalogue.names import ModelId
+from inferd_daemon.ledger.room import Device
 
 MAX_RECORDS: Final = 512
 """Some hours of a busy machine, in 200 kB."""
@@ -26,6 +27,8 @@ class Decision:
     model: ModelId
     app: str
     """Who asked for the load that it was about; empty: nobody, time did."""
+    device: Device
+    """The memory that decided; the bytes are its."""
     need_bytes: int
     """Of the load; what an evicted, failed or ready model held."""
     before_bytes: int

@@ -1,13 +1,16 @@
 """What becomes of a load that waits for memory: the decision itself, from numbers alone. Pure.
 
-Covers: one load against one memory. Does not cover the order of loads nor keeping the books: `machine`.
+Covers: one load against one memory, and which memory decides where it needs several. Does not cover the order of loads nor
+keeping the books: `machine`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from inferd_daemon.ledger.room import Device
 from inferd_daemon.ledger.victims import Candidate, cheapest
 
 
@@ -66,6 +69,30 @@ class Squeezed:
 
 
 Verdict = Fits | FitsAfter | Waits | TooLarge | Squeezed
+
+FROM_WORST: Final[tuple[type[Verdict], ...]] = (TooLarge, Squeezed, Waits, FitsAfter, Fits)
+"""A load that needs several memories has the verdict of the one where it fares worst."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One load against one memory."""
+
+    device: Device
+    books: Books
+    verdict: Verdict
+
+
+def decisive(judgements: Sequence[Judgement]) -> Judgement:
+    """Return the one that decides; of equals the first. Raises ValueError for none."""
+    return min(judgements, key=lambda one: FROM_WORST.index(type(one.verdict)))
+
+
+def victims_of(judgements: Sequence[Judgement]) -> tuple[Candidate, ...]:
+    """Return all who are to leave if that is what the load comes to."""
+    return tuple(
+        one for judged in judgements if isinstance(judged.verdict, FitsAfter) for one in judged.verdict.victims
+    )
 
 
 def judge(need_bytes: int, books: Books, idle: Sequence[Candidate], yielding: Sequence[Candidate]) -> Verdict:

@@ -7,11 +7,16 @@ from typing import Final
 
 from inferd_daemon.catalogue.names import ModelId
 from inferd_daemon.ledger.holding import Waiting
-from inferd_daemon.ledger.room import Room
-from inferd_daemon.ledger.verdict import Books, Squeezed, TooLarge, Waits
+from inferd_daemon.ledger.room import GPU, RAM, Device, Room
+from inferd_daemon.ledger.verdict import Judgement, Squeezed, TooLarge, Waits
 from inferd_daemon.ledger.victims import Candidate, cost_s
 
 WAIT_HELP: Final = "it goes on by itself; `inferd stop MODEL` ends one that is not needed"
+
+TOO_LARGE_HELP: Final[Mapping[Device, str]] = {
+    RAM: "raise memory.budget_bytes if that is what limits it, lower its context or slots, or take a smaller model",
+    GPU: "raise memory.gpu_budget_bytes if that is what limits it, give it fewer gpu_layers, or take a smaller model",
+}
 
 SHOWN_S: Final = 0.01
 """Parts of a load that are told take so long."""
@@ -27,9 +32,15 @@ def names(models: Sequence[ModelId]) -> str:
     return ", ".join(map(str, models)) or "nothing"
 
 
-def fits(load: Waiting, books: Books) -> str:
+def of(device: Device) -> str:
+    """Return which memory is meant, behind an amount; nothing for the machine's own."""
+    return " of GPU memory" if device == GPU else ""
+
+
+def fits(load: Waiting, judged: Judgement) -> str:
     """Say why a load begins."""
-    return f"fits: needs {mib(load.need_bytes)}, {mib(books.free_bytes)} of {mib(books.limit_bytes)} are free"
+    need, books = f"{mib(load.need_on(judged.device))}{of(judged.device)}", judged.books
+    return f"fits: needs {need}, {mib(books.free_bytes)} of {mib(books.limit_bytes)} are free"
 
 
 def ready(phases: Mapping[str, float]) -> str:
@@ -38,19 +49,20 @@ def ready(phases: Mapping[str, float]) -> str:
     return f"ready after {sum(phases.values()):.2f} s" + (f": {', '.join(parts)}" if parts else "")
 
 
-def waits(load: Waiting, in_use: Sequence[ModelId], verdict: Waits | Squeezed, books: Books) -> str:
+def waits(load: Waiting, in_use: Sequence[ModelId], judged: Judgement, verdict: Waits | Squeezed) -> str:
     """Say what a load waits for."""
+    need = f"{mib(load.need_on(judged.device))}{of(judged.device)}"
     if isinstance(verdict, Squeezed):
-        return f"waiting for memory: needs {mib(load.need_bytes)}, and other programs leave less than that"
+        return f"waiting for memory: needs {need}, and other programs leave less than that"
     if verdict.behind:
-        return f"waiting for memory: needs {mib(load.need_bytes)}, behind another load"
-    need = f"needs {mib(load.need_bytes)} of {mib(books.limit_bytes)}"
-    return f"waiting for memory: {need}, and {names(in_use)} are in use or held"
+        return f"waiting for memory: needs {need}, behind another load"
+    amounts = f"{mib(load.need_on(judged.device))} of {mib(judged.books.limit_bytes)}{of(judged.device)}"
+    return f"waiting for memory: needs {amounts}, and {names(in_use)} are in use or held"
 
 
-def waits_for_end(load: Waiting, leaving: Sequence[ModelId]) -> str:
+def waits_for_end(load: Waiting, device: Device, leaving: Sequence[ModelId]) -> str:
     """Say whose end a load waits for."""
-    return f"waiting for memory: needs {mib(load.need_bytes)}, and {names(leaving)} leaves for it"
+    return f"waiting for memory: needs {mib(load.need_on(device))}{of(device)}, and {names(leaving)} leaves for it"
 
 
 def idle(idle_s: float, keep_alive_s: float) -> str:
@@ -58,9 +70,9 @@ def idle(idle_s: float, keep_alive_s: float) -> str:
     return f"idle for {idle_s:.0f} s, its keep-alive is {max(0.0, round(keep_alive_s, 1)):g} s"
 
 
-def pressed(mark: str, held_bytes: int, mark_bytes: int) -> str:
+def pressed(mark: str, device: Device, held_bytes: int, mark_bytes: int) -> str:
     """Say that the machine runs short of memory."""
-    return f"memory runs short: {mib(held_bytes)} are held, the {mark} mark is at {mib(mark_bytes)} now"
+    return f"memory runs short: {mib(held_bytes)}{of(device)} are held, the {mark} mark is at {mib(mark_bytes)} now"
 
 
 def title(load: Waiting) -> str:
@@ -68,26 +80,27 @@ def title(load: Waiting) -> str:
     return names(sorted(load.needs))
 
 
-def _needs(load: Waiting, books: Books) -> str:
+def _needs(load: Waiting, judged: Judgement) -> str:
+    device = judged.device
     if len(load.needs) == 1:
-        return f"{title(load)} needs {mib(load.need_bytes)}"
-    parts = ", ".join(f"{model} {mib(need.peak_bytes)}" for model, need in sorted(load.needs.items()))
-    return f"{title(load)} need {mib(load.need_bytes + books.own_bytes)} together ({parts})"
+        return f"{title(load)} needs {mib(load.need_on(device))}{of(device)}"
+    parts = ", ".join(f"{model} {mib(need.on(device))}" for model, need in sorted(load.needs.items()))
+    return f"{title(load)} need {mib(load.need_on(device) + judged.books.own_bytes)}{of(device)} together ({parts})"
 
 
-def victim(load: Waiting, victims: Sequence[Candidate], books: Books, *, in_use: bool) -> str:
+def victim(load: Waiting, victims: Sequence[Candidate], judged: Judgement, *, in_use: bool) -> str:
     """Say for whom a model leaves, and why it and not another."""
-    missing_bytes = load.need_bytes - books.spare_bytes
+    missing = f"{mib(load.need_on(judged.device) - judged.books.spare_bytes)}{of(judged.device)}"
     how = "yields after its turn" if in_use else "leaves"
     return (
-        f"{how} for {title(load)}: {mib(missing_bytes)} are missing, and {names([one.model for one in victims])} "
+        f"{how} for {title(load)}: {missing} are missing, and {names([one.model for one in victims])} "
         f"free them at the least expected cost ({cost_s(victims):.1f} s of loading)"
     )
 
 
-def refused(load: Waiting, verdict: TooLarge | Squeezed, books: Books, room: Room) -> tuple[str, str]:
+def refused(load: Waiting, judged: Judgement, verdict: TooLarge | Squeezed, room: Room) -> tuple[str, str]:
     """Say why a load cannot be had, and what would help."""
-    need = _needs(load, books)
+    need, books = _needs(load, judged), judged.books
     if isinstance(verdict, Squeezed):
         limit_bytes = books.limit_bytes + books.own_bytes
         rule = f"{need}, and other programs leave {mib(limit_bytes)} ({mib(room.available_bytes)} are free)"
@@ -101,7 +114,4 @@ def refused(load: Waiting, verdict: TooLarge | Squeezed, books: Books, room: Roo
             )
         return f"{need}, and pinned models leave {mib(ceiling_bytes)}", "unpin one of them"
     rule = f"{need}, and {mib(books.ceiling_bytes + books.own_bytes)} may be held by all models together"
-    return (
-        rule,
-        "raise memory.budget_bytes if that is what limits it, lower its context or slots, or take a smaller model",
-    )
+    return rule, TOO_LARGE_HELP[judged.device]

@@ -1,18 +1,19 @@
-"""How full the machine's memory is, and what of it our models hold.
+"""How full the machine's memory is and that of its GPUs, and what of it our models hold.
 
-Covers: one room for the ledger at any moment, and the measuring from time to time that it builds on. `room` takes a tenth of a
-millisecond and may be called in the loop; `measure` blocks. See also: `gauge`, which has it measure.
+Covers: rooms for the ledger at any moment, and the measuring from time to time that they build on. `rooms` takes a tenth of a
+millisecond and may be called in the loop; `measure` and `look_at_gpus` block. See also: `gauge`, which has it measure, and
+`cards`, which has it look.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import psutil
 
-from inferd_daemon.ledger import Room
+from inferd_daemon.ledger import GPU, RAM, Amount, Device, Room
 from inferd_daemon.memory import gpus, linux, macos_calls
 from inferd_daemon.memory.gpus import Gpus
 from inferd_daemon.memory.processes import IS_MACOS, children_of, own_bytes, resident_bytes, used_bytes
@@ -41,16 +42,38 @@ class Machine:
         folders = () if group is None else (group, *group.parents)
         self._limited = tuple(folder for folder in folders if linux.amount(folder / "memory.max") is not None)
 
-    def measure(self, pids: Mapping[K, int]) -> dict[K, int]:
-        """Return what each of these processes uses with those below it, in bytes of the machine's memory.
-
-        What is held by a GPU without memory of its own is the machine's, and counts. Without those that are gone. Blocks.
-        """
+    def look_at_gpus(self) -> bool:
+        """Read what GPUs have to give; return whether any has memory of its own. Blocks: worker threads."""
         self._gpus = self._read_gpus(int(psutil.virtual_memory().total))
+        return self._gpus.own_bytes > 0
+
+    def measure(self, pids: Mapping[K, int]) -> dict[K, Amount]:
+        """Return what each of these processes uses with those below it.
+
+        What is held by a GPU without memory of its own is the machine's. Without those that are gone. Blocks.
+        """
+        self.look_at_gpus()
         self._families = families = {pid: (pid, *children_of(pid)) for pid in pids.values()}
         self._readings.keep({pid for family in families.values() for pid in family})
         found = {key: sum(map(self._readings.used_bytes, families[pid])) for key, pid in pids.items()}
-        return {key: held + self._shared_bytes(families[pids[key]]) for key, held in found.items() if held}
+        return {
+            key: Amount(held + self._shared_bytes(families[pids[key]]), self._gpu_bytes(families[pids[key]]))
+            for key, held in found.items()
+            if held
+        }
+
+    def rooms(self, pids: Collection[int]) -> dict[Device, Room]:
+        """Return how full each memory is: the machine's now, the GPUs' own as last read, where they have some.
+
+        What others leave free of a GPU does not change with what our models take, so a reading that is older than a load
+        tells as much: `available` and `held` are of one moment.
+        """
+        rooms = {RAM: self.room(pids)}
+        gpus = self._gpus
+        if gpus.own_bytes:
+            held_bytes = sum(self._gpu_bytes(self._families.get(pid, (pid,))) for pid in pids)
+            rooms[GPU] = Room(gpus.own_bytes, gpus.free_bytes, held_bytes)
+        return rooms
 
     def room(self, pids: Iterable[int]) -> Room:
         """Return how full memory is now. `pids`: our models' processes, whose own pages would be given back.
@@ -73,8 +96,13 @@ class Machine:
 
     def _shared_bytes(self, family: Iterable[int]) -> int:
         """Return what GPUs hold of the machine's memory for these, as last measured: no page of theirs shows it."""
-        if not self._gpus.are_unified:
-            return 0
+        return self._used_on_gpus(family) if self._gpus.are_unified else 0
+
+    def _gpu_bytes(self, family: Iterable[int]) -> int:
+        """Return what these hold of the GPUs' own memory, as last measured."""
+        return 0 if self._gpus.are_unified else self._used_on_gpus(family)
+
+    def _used_on_gpus(self, family: Iterable[int]) -> int:
         return sum(self._gpus.used_bytes.get(pid, 0) for pid in family)
 
     def _stalled_share(self) -> float:

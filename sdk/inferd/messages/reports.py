@@ -95,6 +95,8 @@ class MemoryDecision:
     """Which rule decided, in one sentence."""
     help: ShortText = ""
     """What would help; empty where nothing is amiss."""
+    memory: Literal["ram", "gpu"] = "ram"
+    """Whose bytes these are: the machine's, or those of GPUs that have memory of their own, all together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Preflight:
     verdict: Literal["resident", "fits", "fits_after_eviction", "waits", "squeezed", "too_large"]
     """`waits`: for models in use; `squeezed`: other programs have the memory; `too_large`: it never fits."""
     estimate_bytes: Bytes
-    """Of its process at its peak."""
+    """Of its process at its peak, in the machine's memory."""
     basis: Literal["learned", "header", "guess"]
     """Where the estimate is from: earlier lives, the file's header, or the size of the file."""
     resident_bytes: Bytes
@@ -122,6 +124,10 @@ class Preflight:
     """Idle models that would leave for it."""
     weights_ready: bool = False
     """Whether its file is here; else it is pulled first."""
+    memory: Literal["ram", "gpu"] = "ram"
+    """The memory that decides, and whose bytes are told above: the machine's, or that of GPUs with some of their own."""
+    gpu_estimate_bytes: Bytes = 0
+    """Of its process at its peak, in those GPUs' memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +192,18 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuMemory:
+    """The memory of GPUs that have some of their own, all together."""
+
+    held_bytes: Bytes
+    """Reserved or used by all models."""
+    limit_bytes: Bytes
+    """What all models together may hold now."""
+    available_bytes: Bytes
+    """What nobody holds."""
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """The whole service at one moment, problems first."""
 
@@ -212,6 +230,8 @@ class Health:
     """What the machine could give to programs without swapping."""
     providers: tuple[Provider, ...] = ()
     """None in this version: it serves no remote models yet."""
+    gpu: GpuMemory | None = None
+    """Of GPUs that have memory of their own, all together; None: there are none."""
 
 
 @dataclass(frozen=True, slots=True)
