@@ -25,7 +25,7 @@ from inferd.errors import ModelNotFound
 from inferd.messages import control
 from inferd.messages.reports import DaemonReport, Problem
 from inferd.version import __version__
-from inferd_actors.engines.llama_cpp.machine import features
+from inferd_actors.engines import processor
 from inferd_actors.engines.llama_cpp.offloading import is_built_for_cuda
 from inferd_actors.engines.llama_cpp.reordering import reordered_types
 from inferd_actors.headers.reader import read_header
@@ -208,7 +208,13 @@ class Daemon:
             self._catalogue,
             store,
             peaks,
-            Foresight(headers, store, reordered_types(features()), await self._cards(machine)),
+            Foresight(
+                headers,
+                store,
+                reordered_types(processor.features()),
+                await self._cards(machine),
+                has_mkl=processor.is_intel(),
+            ),
             machine.rooms,
             supervisor,
             self._gauge.wake,

@@ -44,13 +44,23 @@ OnAhead = Callable[[Ahead | None], None]
 class Foresight:
     """`reordered`: types of tensors that are copied on this machine as they are loaded.
 
-    `cards`: GPUs with memory of their own that llama.cpp computes on; None: there are none.
+    `cards`: GPUs with memory of their own that llama.cpp computes on; None: there are none. `has_mkl`: CTranslate2 computes by
+    MKL.
     """
 
-    def __init__(self, headers: Headers, store: Store, reordered: Collection[str], cards: Cards | None = None) -> None:
+    def __init__(
+        self,
+        headers: Headers,
+        store: Store,
+        reordered: Collection[str],
+        cards: Cards | None = None,
+        *,
+        has_mkl: bool = False,
+    ) -> None:
         self._headers = headers
         self._store = store
         self._reordered = reordered
+        self._has_mkl = has_mkl
         self._cards = cards
 
     @property
@@ -109,7 +119,8 @@ class Foresight:
         try:
             match schema.engine:
                 case "faster_whisper":
-                    return ledger.Amount(faster_whisper.peak_bytes(answer, schema.engine_options))
+                    peak_bytes = faster_whisper.peak_bytes(answer, schema.engine_options, has_mkl=self._has_mkl)
+                    return ledger.Amount(peak_bytes)
                 case "piper":
                     return ledger.Amount(piper.peak_bytes(answer, schema.engine_options))
                 case _:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inferd.errors import LoadFailed
-from inferd_actors.engines.llama_cpp import machine
+from inferd_actors.engines import processor
 from inferd_actors.engines.llama_cpp.prediction import CUDA_BASE_BYTES, CUDA_BYTES, Prediction, predict
 from inferd_actors.engines.llama_cpp.reordering import reordered_types
 from inferd_actors.headers.header import Header, Layers
@@ -118,6 +119,24 @@ def test_weights_are_reordered_for_the_instructions_of_a_cpu() -> None:
     assert reordered_types({"sse2"}) == frozenset()
 
 
-@pytest.mark.skipif(not machine.FEATURES.exists(), reason="the kernel does not tell")
+@pytest.mark.skipif(not processor.ROWS.exists(), reason="the kernel does not tell")
 def test_the_features_of_this_cpu_are_known() -> None:
-    assert machine.features() & {"fpu", "asimd", "fp"}
+    assert processor.features() & {"fpu", "asimd", "fp"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "features", "is_intel"),
+    [
+        ("processor\t: 0\nvendor_id\t: GenuineIntel\nflags\t\t: fpu avx2\n\nflags\t: other\n", {"fpu", "avx2"}, True),
+        ("vendor_id\t: AuthenticAMD\nmodel name\t: GenuineIntel's rival\nflags : fpu\n", {"fpu"}, False),
+        ("processor\t: 0\nFeatures\t: fp asimd\n", {"fp", "asimd"}, False),
+        ("", set(), False),
+    ],
+)
+def test_what_the_kernel_says_of_a_cpu_is_read(
+    tmp_path: Path, rows: str, features: set[str], *, is_intel: bool
+) -> None:
+    file = tmp_path / "cpuinfo"
+    assert (processor.features(file), processor.is_intel(file)) == (frozenset(), False), "there is no such file"
+    file.write_text(rows)
+    assert (processor.features(file), processor.is_intel(file)) == (frozenset(features), is_intel)

@@ -76,7 +76,7 @@ def _service() -> Iterator[DaemonProcess]:
 
 def _life(client: Client, name: str, schema: Schema) -> tuple[int, int]:
     """Return what a life was taken to need, and the most that it took."""
-    client.models.pull(name)
+    list(client.models.pull(name))
     expected_bytes = client.models.preflight(name).estimate_bytes
     work = _hearing(client, name) if schema.engine == "faster_whisper" else _speaking(client, name)
     work(1)

@@ -26,7 +26,7 @@ FOLDER: Final = Path(__file__).resolve().parents[2] / ".bench"
 WIDTH: Final = 150
 """Columns of the table where the output is no terminal: nothing is cut."""
 
-console: Final = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+console: Final = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False, emoji=False)
 
 
 def machine() -> Mapping[str, str | int | float]:

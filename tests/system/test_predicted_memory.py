@@ -17,7 +17,7 @@ from daemon_process import DaemonProcess, running
 
 from inferd import Client
 from inferd_actors import engines
-from inferd_actors.engines.llama_cpp.machine import features
+from inferd_actors.engines import processor
 from inferd_actors.engines.llama_cpp.prediction import predict
 from inferd_actors.engines.llama_cpp.reordering import reordered_types
 from inferd_actors.headers.reader import read_header
@@ -69,7 +69,9 @@ def test_a_prediction_is_near_what_the_process_takes(
     daemon: DaemonProcess, files: Mapping[str, Path], name: str
 ) -> None:
     file, options = LIVES[name]
-    predicted = predict(read_header(str(files[file])), options, reordered=reordered_types(features())).peak_bytes
+    predicted = predict(
+        read_header(str(files[file])), options, reordered=reordered_types(processor.features())
+    ).peak_bytes
     with daemon.client() as client:
         _serve(client, name)
         measured = _pss_bytes(daemon.model(name).pid)

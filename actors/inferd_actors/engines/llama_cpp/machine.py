@@ -1,7 +1,6 @@
-"""What the machine's cores do and can: the readings that `threads` and `reordering` decide by.
+"""What the machine's cores do: the readings that `threads` decides by.
 
-Covers: Linux, by the kernel's own words. Elsewhere there is no reading: the number of threads stays as it was, and no weights
-count as copied.
+Covers: Linux, by the kernel's own words. Elsewhere there is no reading: the number of threads stays as it was.
 """
 
 from __future__ import annotations
@@ -15,9 +14,6 @@ from inferd_actors.engines import cores
 from inferd_actors.engines.llama_cpp.threads import Reading
 
 COUNTERS: Final = Path("/proc/stat")
-FEATURES: Final = Path("/proc/cpuinfo")
-FEATURE_ROWS: Final = ("flags", "Features")
-"""As x86 and ARM begin the row of a core."""
 IDLE, WAITING = 3, 4
 """Columns of a core's row in which nobody computes; steal (7) counts as work of others; guests (8, 9) are in the first two."""
 COLUMNS: Final = 8
@@ -38,13 +34,3 @@ def read() -> Reading | None:
             counted = list(map(int, columns[:COLUMNS]))
             ticks += sum(counted) - counted[IDLE] - counted[WAITING]
     return Reading(at_s, ticks / os.sysconf("SC_CLK_TCK"), time.process_time())
-
-
-def features() -> frozenset[str]:
-    """Return what this CPU can, by the kernel's names; nothing where it does not tell. Blocks for a millisecond."""
-    try:
-        rows = FEATURES.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return frozenset()
-    named = (row.partition(":") for row in rows)
-    return next((frozenset(what.split()) for name, _, what in named if name.strip() in FEATURE_ROWS), frozenset())
