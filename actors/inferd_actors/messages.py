@@ -89,7 +89,7 @@ class Load:
 class Prepare:
     """Import this engine's libraries, to a process that has no model yet; answered by `prepared` or `load_failed`.
 
-    With a `path`: then open this file as far as a load with these `options` can go before its cache is made.
+    With a `path`: then open this file as far as a load with these `options` can go before somebody asks.
     """
 
     engine: Name

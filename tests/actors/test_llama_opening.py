@@ -51,10 +51,10 @@ def opened(file: Path) -> Iterator[tuple[ListeningSink, Engine]]:
     assert renderers() == []
 
 
-def load(engine: Engine, file: Path) -> list[str]:
+def load(engine: Engine, file: Path, options: Mapping[str, int] = OPTIONS) -> list[str]:
     """Load, and return the phases that this went through."""
     phases: list[str] = []
-    engine.load(str(file), OPTIONS, lambda _done, phase: phases.append(phase))
+    engine.load(str(file), dict(options), lambda _done, phase: phases.append(phase))
     return phases
 
 
@@ -84,6 +84,13 @@ def test_the_load_of_an_open_file_goes_on_with_it(file: Path, plain: str) -> Non
         assert renderers() == before
         assert len(before) == 1
         assert answer(sink, engine) == plain
+
+
+def test_a_load_with_the_same_settings_has_its_cache_and_one_with_others_makes_its_own(file: Path, plain: str) -> None:
+    for options, was_made in ((OPTIONS, True), ({**OPTIONS, "context_tokens": 128}, False)):
+        with opened(file) as (sink, engine):
+            assert ("preparing the cache" not in load(engine, file, options)) == was_made
+            assert answer(sink, engine) == plain
 
 
 def test_the_load_of_another_file_lets_go_of_the_open_one(file: Path, plain: str) -> None:

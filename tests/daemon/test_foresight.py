@@ -101,10 +101,10 @@ def test_an_engine_without_files_tells_nothing(file: Path) -> None:
     assert foreseen(file, engine="echo") is None
 
 
-def test_a_file_that_is_opened_ahead_takes_its_weights_and_their_copies_but_no_cache_and_no_process(file: Path) -> None:
+def test_a_file_that_is_opened_ahead_takes_what_its_life_does_but_for_the_process_and_the_shelf(file: Path) -> None:
     whole = predict(HEADER, {}, reordered={"Q4_0"})
     opened = ahead(file, context_tokens=4_096)
-    assert opened == Ahead(str(file), whole.weights_bytes + whole.reordered_bytes)
+    assert opened == Ahead(str(file), whole.peak_bytes - whole.base_bytes - whole.shelf_bytes)
     with_words = replace(HEADER, vocabulary=1_000, merges=900, has_template=True)
     more = ahead(file, with_words)
     assert more is not None

@@ -1,7 +1,7 @@
 """Text from GGUF files by llama.cpp, one request at a time.
 
 `options`: settings of a life; `sizes`: what they make of cache and steps; `prediction`: how much memory that will take.
-`opening`: what of a load needs no cache, and can be done ahead of it; `runtime`: the load.
+`opening`: what of a load can be done ahead of it; `runtime`: the load.
 `engine`: the loop, and the life of an answer in it (`answer`). `library`: the only door to llama.cpp. `sampling`: the plan of a
 sampler chain. `template`: the model's chat template, rendered by a process of its own (`rendering`), because it is a program
 from a file that nobody vouches for.
@@ -36,7 +36,7 @@ def prepare() -> None:
 def open_ahead(path: str, options: Settings) -> EngineFactory | None:
     """Return how the engine is made with this file open; None on a GPU, whose memory is not taken before somebody asks.
 
-    Blocks while weights and vocabulary are read and the chat template is compiled; raises LoadFailed.
+    Blocks while weights and vocabulary are read, the cache is made and the chat template is compiled; raises LoadFailed.
     """
     from inferd_actors.engines.llama_cpp import library
     from inferd_actors.engines.llama_cpp.opening import open_file
@@ -47,6 +47,7 @@ def open_ahead(path: str, options: Settings) -> EngineFactory | None:
         return None
     opened = open_file(path, chosen.gpu_layers, lambda _done: True)
     try:
+        opened.prepare_cache(chosen)
         opened.await_template()
     except BaseException:
         opened.close()

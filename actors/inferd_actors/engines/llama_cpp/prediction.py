@@ -103,8 +103,8 @@ class Prediction:
 
     @property
     def opened_bytes(self) -> int:
-        """What an open file takes on a CPU, beyond the process that holds it, before there is a cache."""
-        return self.weights_bytes + self.reordered_bytes + self.words_bytes + self.template_bytes
+        """What an open file takes on a CPU with its cache, beyond the process that holds it."""
+        return self.device_bytes + self.words_bytes + self.template_bytes
 
     @property
     def loaded_bytes(self) -> int:

@@ -8,22 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from inferd_actors.engine import Capacity
 from inferd_actors.engines.llama_cpp import library
 from inferd_actors.engines.llama_cpp.opening import Opened, open_file
 from inferd_actors.engines.llama_cpp.options import Options
 from inferd_actors.engines.llama_cpp.sampling import Defaults, defaults_of
-from inferd_actors.engines.llama_cpp.sizes import sizes_of
 from inferd_actors.engines.llama_cpp.template import ChatTemplate
 
 if TYPE_CHECKING:
     from inferd_actors.engine import OnProgress
-
-LOADING_THREADS: Final = 1
-"""Until it serves: others compute meanwhile, and threads that wait for each other on cores that these use only burn time: one
-token costs 0.02 s of CPU so, and 0.29 s with two threads on two busy cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +72,10 @@ def load(
         opened = _reused(ahead, path, options) or open_file(path, options.gpu_layers, report)
         built.callback(opened.close)
         model = opened.model
-        sizes = sizes_of(options, model.trained_tokens, is_offloaded=model.is_offloaded)
-        on_progress(0.9, "preparing the cache")
-        context = library.Context(
-            model,
-            cells=sizes.cells,
-            seats=sizes.seats,
-            batch_tokens=sizes.batch_tokens,
-            threads=LOADING_THREADS,
-        )
+        sizes = opened.sizes(options)
+        if not opened.has_cache(options):
+            on_progress(0.9, "preparing the cache")
+        context = opened.take_cache(options)
         built.callback(context.close)
         if model.is_offloaded:
             on_progress(0.95, "warming up")
