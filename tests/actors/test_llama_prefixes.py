@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferd_actors.engine import StreamId
-from inferd_actors.engines.llama_cpp.prefixes import WORTH_TOKENS, alone_tokens, common, longest
+from inferd_actors.engines.llama_cpp.prefixes import WORTH_TOKENS, alone_tokens, common, longest, to_come
 from inferd_actors.engines.llama_cpp.sequences import Live, Prefix
 
 TOKENS = st.lists(st.integers(0, 1), max_size=30)
@@ -76,3 +76,11 @@ def test_what_is_lost_with_a_prefix_is_all_that_anybody_would_read_again(
     without = longest(asked, others, whole_only=False)
     gained = (with_it.n_tokens if with_it else 0) - (without.n_tokens if without else 0)
     assert gained < lost + WORTH_TOKENS  # shorter ones are not reused at all
+
+
+def test_what_another_is_about_to_read_of_a_prompt_is_known_and_nothing_of_another_app_s() -> None:
+    prompt = live([0, 1, 1, 0, 1])
+    assert to_come(prompt, live([0, 1, 1, 1], cached=1)) == 2
+    assert to_come(prompt, live([0, 1, 1, 0, 1, 1], cached=1)) == 3, "the last token is always computed"
+    assert to_come(prompt, live([0, 1, 1, 1], cached=3)) == 0
+    assert to_come(prompt, live([0, 1, 1, 1], "b", cached=1)) == 0

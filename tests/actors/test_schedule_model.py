@@ -64,3 +64,37 @@ def test_what_was_lost_from_the_shelf_is_read_again_and_answered_as_before() -> 
     assert urgent.seat is not None
     run.answer_all(random.Random(1))  # noqa: S311 - a game, not a secret
     assert run.happened["finished"] == 2
+
+
+def test_prompts_that_come_together_are_read_together() -> None:
+    run = Run(Room(slots=3))
+    together = [run.ask([start + n for n in range(10)], 4) for start in (0, 100, 200)]
+    run.step(0.01)
+    assert all(live.cached for live in together)
+
+
+def test_who_begins_with_what_another_reads_waits_for_it_and_copies_it() -> None:
+    run = Run(Room(cells=400, slots=3))
+    first = run.ask(list(range(130)), 4)
+    alike = run.ask([*range(120), 200, 201, 202], 4)
+    other = run.ask(list(range(300, 340)), 4)
+    run.step(0.01)
+    assert (alike.seat, other.seat is not None) == (None, True)
+    while first.cached < 120:
+        assert alike.seat is None
+        run.step(0.01)
+    run.step(0.01)
+    assert alike.reused == 120
+
+
+def test_nobody_waits_for_a_prompt_that_is_halted_or_of_a_lower_class() -> None:
+    run = Run(Room(cells=400, slots=3))
+    slow = run.ask(list(range(130)), 4, rank=2)
+    run.step(0.01)
+    urgent = run.ask(list(range(125)), 4, rank=1)
+    run.step(0.01)
+    assert urgent.seat is not None
+    slow.is_halted = urgent.is_halted = True
+    late = run.ask(list(range(128)), 4, rank=3)
+    run.step(0.01)
+    assert late.seat is not None

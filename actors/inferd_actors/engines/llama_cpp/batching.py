@@ -125,7 +125,7 @@ class Batching:
     def _settle(self, now_s: float) -> Batch:
         """Let the schedule move requests until it is content; return what they are told about that."""
         had = {live.stream for live in self._schedule.seated}
-        while moves := self._schedule.decide(now_s):
+        while (moves := self._schedule.decide(now_s)) is not None:
             self._cache.carry_out(moves, self._schedule)
         batch: Batch = []
         for live in self._schedule:

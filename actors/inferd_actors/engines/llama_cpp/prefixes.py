@@ -40,6 +40,13 @@ def longest(prompt: Live, sources: Iterable[Live | Prefix], *, whole_only: bool)
     return best
 
 
+def to_come(prompt: Live, reading: Live) -> int:
+    """Return how many tokens of the prompt another request is about to compute that it may reuse; 0 or less: none."""
+    if not _may_reuse(prompt, reading):
+        return 0
+    return min(common(prompt.tokens, reading.tokens), len(prompt.tokens) - 1) - reading.cached
+
+
 def alone_tokens(prefix: Prefix, others: Iterable[Prefix]) -> int:
     """Return how many of a prefix's tokens whoever reuses it would read again without it, in a cache that can be cut."""
     serve_all = (one for one in others if _serves_all_of(prefix, one))

@@ -1,7 +1,8 @@
 """Who of the live requests has a seat in the cache, who waits, and what of the past is kept.
 
 Covers: seats, parking and resuming by class, cells, prefixes in the cache and on the shelf. Does not cover what a step computes
-(`composition`), the library, and texts. Pure: requests and moments in, moves out; one decision at a time, until there is none:
+(`composition`), the library, and texts. Who begins with what another reads just now waits for that, and copies it. Pure:
+requests and moments in, moves out; one decision at a time, until there is none:
 1. cells run out for those who are seated: the oldest prefix leaves the cache, else the least urgent of them is parked
 2. the most urgent who waits needs a seat: the seat of the least urgent is taken, if that one is of a lower class or halted
 3. it needs cells: prefixes leave the cache, oldest first, then the least urgent of a lower class is parked, else it waits
@@ -20,7 +21,7 @@ from inferd_actors.engine import StreamId
 from inferd_actors.engines.llama_cpp.cells import Cells
 from inferd_actors.engines.llama_cpp.moves import Copy, Discard, Forget, Move, Restore, Save
 from inferd_actors.engines.llama_cpp.pace import LEAST_TOKENS
-from inferd_actors.engines.llama_cpp.prefixes import WORTH_TOKENS, Found, alone_tokens, common, longest
+from inferd_actors.engines.llama_cpp.prefixes import WORTH_TOKENS, Found, alone_tokens, common, longest, to_come
 from inferd_actors.engines.llama_cpp.sequences import Live, Prefix
 
 SHELF_TOKENS: Final = 64
@@ -99,23 +100,32 @@ class Schedule:
 
     # --- deciding
 
-    def decide(self, now_s: float) -> list[Move]:
-        """Return the moves of the next decision, in order; none when all is well."""
+    def decide(self, now_s: float) -> list[Move] | None:
+        """Return the moves of the next decision, in order, which may be none where a seat was empty; None when all is well."""
         seated = self.seated
         if self._is_short(seated) and (moves := self._relieve(seated, now_s)):
             return moves
         waiting = [live for live in self._live.values() if live.seat is None and not live.is_halted]
-        if not waiting:
-            return []
-        first = min(waiting, key=lambda live: live.urgency(now_s))
+        in_order = sorted(waiting, key=lambda live: live.urgency(now_s))
+        first = next((live for live in in_order if not self._is_being_read(live, seated, now_s)), None)
+        if first is None:
+            return None
         if len(seated) >= self._slots:
-            return self._park_below(first, seated, now_s)
+            return self._park_below(first, seated, now_s) or None
         found = None if first.shelved is not None else self._found(first)
         if self._wanted(first, found) + self._spare(seated) > self.cells.free:
-            return self._make_room(first, found, seated, now_s)
+            return self._make_room(first, found, seated, now_s) or None
         if not self._free_seats:
-            return self._evict_oldest(but=None)
+            return self._evict_oldest(but=None) or None
         return self._seat(first, found, now_s)
+
+    def _is_being_read(self, live: Live, seated: Sequence[Live], now_s: float) -> bool:
+        """Tell whether somebody who is no less urgent reads what this one begins with: read twice, both would be later."""
+        if not self._can_trim or live.shelved is not None:
+            return False
+        urgency = live.urgency(now_s)[0]
+        reading = [one for one in seated if one.is_reading and not one.is_halted and one.urgency(now_s)[0] <= urgency]
+        return any(to_come(live, one) >= WORTH_TOKENS for one in reading)
 
     def _is_short(self, seated: Sequence[Live]) -> bool:
         """Tell whether the next steps of those who are seated may find no cells."""
