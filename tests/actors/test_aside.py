@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferd.messages.control import PRIORITIES
-from inferd_actors.engines.aside import LINGER_S, LONGEST_REST_S, SHARE, Aside, can_wait
+from inferd_actors.engines.aside import (
+    HAND_OFF_S,
+    HOLD_S,
+    LINGER_S,
+    LONGEST_HOLD_S,
+    LONGEST_REST_S,
+    SHARE,
+    Aside,
+    can_wait,
+)
 from inferd_daemon.pulse import QUIET_S
 
 STEPS = st.lists(st.floats(0.001, 0.5), min_size=1, max_size=40)
@@ -19,8 +28,9 @@ def test_only_classes_that_nobody_waits_for_step_aside() -> None:
 
 @given(STEPS)
 def test_it_gets_its_share_while_voice_work_goes_on_elsewhere_and_never_nothing(steps_s: list[float]) -> None:
-    aside, now_s, computed_s = Aside(), 100.0, 0.0
-    aside.told(now_s, is_aside=True)
+    aside, computed_s = Aside(), 0.0
+    aside.told(100.0 - HOLD_S, is_aside=True)
+    now_s = 100.0 + 1e-6
     for step_s in steps_s:
         assert aside.may_compute(now_s)
         now_s, computed_s = now_s + step_s, computed_s + step_s
@@ -67,3 +77,44 @@ def test_own_voice_work_counts_too() -> None:
     aside.computed(10.0, 1.0)
     assert not aside.may_compute(1.0 + 0.9 * LINGER_S)
     assert aside.may_compute(1.0 + 1.1 * LINGER_S)
+
+
+def test_nothing_is_begun_while_voice_work_is_young() -> None:
+    aside = Aside()
+    aside.told(1.0, is_aside=True)
+    assert not aside.may_compute(1.0 + 0.9 * HOLD_S)
+    assert aside.may_compute(1.0 + 1.1 * HOLD_S)
+
+
+def test_a_turn_passes_from_one_engine_to_the_next_with_nothing_begun_in_between() -> None:
+    aside = Aside()
+    aside.told(1.0, is_aside=True)
+    aside.told(2.0, is_aside=False)
+    assert not aside.may_compute(2.0 + 0.9 * HAND_OFF_S)
+    assert aside.may_compute(2.0 + 1.1 * HAND_OFF_S)
+    ear = Aside()
+    ear.hands_on(1.0)
+    assert not ear.may_compute(1.0 + 0.9 * HAND_OFF_S)
+    assert ear.may_compute(1.0 + 1.1 * HAND_OFF_S)
+
+
+def test_own_voice_work_is_young_once_and_again_after_a_pause() -> None:
+    aside, now_s = Aside(), 1.0
+    while now_s < 1.0 + 1.1 * HOLD_S:
+        aside.voice_here(now_s)
+        now_s += HAND_OFF_S / 2
+    assert aside.may_compute(now_s), "it has its share of long voice work"
+    aside.voice_here(now_s + 2 * HAND_OFF_S)
+    assert not aside.may_compute(now_s + 2 * HAND_OFF_S)
+
+
+@given(st.lists(st.floats(0.01, 0.3), min_size=200, max_size=400))
+def test_however_often_voice_work_begins_what_can_wait_has_its_turn(gaps_s: list[float]) -> None:
+    aside, now_s, last_s = Aside(), 0.0, 0.0
+    for number, gap_s in enumerate(gaps_s):
+        aside.told(now_s, is_aside=number % 2 == 0)
+        now_s += gap_s
+        if aside.may_compute(now_s):
+            aside.computed(0.01, now_s)
+            last_s = now_s
+        assert now_s - last_s <= LONGEST_HOLD_S + HOLD_S + 0.3

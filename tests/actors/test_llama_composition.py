@@ -12,8 +12,8 @@ from inferd_actors.engine import StreamId
 from inferd_actors.engines.aside import VOICE
 from inferd_actors.engines.llama_cpp.composition import compose
 from inferd_actors.engines.llama_cpp.pace import GAP_S, LEAST_TOKENS, MEASURED_TOKENS, VOICE_GAP_S, Pace
-from inferd_actors.engines.llama_cpp.sequences import AHEAD_TOKENS, SPOKEN_TOKENS_PER_S, Live
-from inferd_actors.engines.llama_cpp.threads import Reading, choose
+from inferd_actors.engines.llama_cpp.sequences import AHEAD_TOKENS, FIRST_TOKENS, SPOKEN_TOKENS_PER_S, Live
+from inferd_actors.engines.llama_cpp.threads import Reading, choose, for_step
 
 DESCRIBED = st.lists(
     st.tuples(st.integers(0, 3), st.integers(1, 200), st.integers(0, 199), st.integers(0, 3), st.booleans()), max_size=8
@@ -106,10 +106,11 @@ def test_a_hurried_step_reads_no_more_than_a_step_beside_voice_may(
     ("rank", "written", "since_s", "can_wait"),
     [
         (VOICE, 0, 9.0, False),  # its prompt is read
-        (VOICE, AHEAD_TOKENS - 1, 0.0, False),
-        (VOICE, AHEAD_TOKENS, 0.0, True),
-        (VOICE, AHEAD_TOKENS, 1.0, False),  # what it was ahead is spoken
+        (VOICE, FIRST_TOKENS - 1, 0.0, False),
+        (VOICE, FIRST_TOKENS, 0.0, True),
+        (VOICE, AHEAD_TOKENS + int(SPOKEN_TOKENS_PER_S) + FIRST_TOKENS, 1.0, True),
         (VOICE, AHEAD_TOKENS + int(9 * SPOKEN_TOKENS_PER_S), 9.0, True),
+        (VOICE, AHEAD_TOKENS + int(9 * SPOKEN_TOKENS_PER_S) - 1, 9.0, False),  # what it was ahead is spoken
         (1, 500, 0.0, False),
         (2, 0, 0.0, True),
         (3, 500, 0.0, True),
@@ -189,3 +190,8 @@ def test_counters_that_stand_still_or_run_back_change_nothing() -> None:
     assert choose(at, at, cores=4, current=3) == 3
     assert choose(at, Reading(9.0, 100.0, 50.0), cores=4, current=3) == 3
     assert choose(at, Reading(11.0, 100.0, 55.0), cores=4, current=3) == 4
+
+
+def test_the_prompt_of_a_voice_request_is_read_by_all_cores_whatever_others_did_before() -> None:
+    assert for_step(1, cores=4, reads_voice=True) == 4
+    assert for_step(1, cores=4, reads_voice=False) == 1

@@ -117,8 +117,8 @@ class FasterWhisper(Desk):
         if done is None:
             return
         stream, heard = done
-        if isinstance(heard, Heard) and self._in_hand is not None and _can_wait(self._in_hand):
-            self._aside.computed(heard.pass_s, now_s)
+        if isinstance(heard, Heard) and self._in_hand is not None:
+            self._account(self._in_hand, heard.pass_s, now_s)
         live = self._lives.get(stream)
         if live is None:
             return
@@ -128,6 +128,12 @@ class FasterWhisper(Desk):
         live.book(heard)
         self._counters["pass_s"] += heard.pass_s
         self._deliver(stream, live.heard(heard, now_s))
+
+    def _account(self, turn: Turn, pass_s: float, now_s: float) -> None:
+        if _can_wait(turn):
+            self._aside.computed(pass_s, now_s)
+        elif turn.priority == "voice":
+            self._aside.hands_on(now_s)
 
     def _advance(self, now_s: float) -> bool:
         """Take what was fed; return whether there is more of it."""

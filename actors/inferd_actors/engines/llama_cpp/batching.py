@@ -55,8 +55,8 @@ class Batching:
         self._answers: dict[StreamId, Answer] = {}
         self.ended: list[Answer] = []
         """In the last step."""
-        self._cores = cores.count()
-        self._threads = options.threads or self._cores
+        self._cores = options.threads or cores.count()
+        self._threads = self._used_threads = self._cores
         self._reading = machine.read() if not options.threads else None
         self._was_idle = True
         runtime.context.set_threads(self._threads)
@@ -107,6 +107,7 @@ class Batching:
         if not parts:
             return batch or None
         self._follow_machine(now_s)
+        self._use_threads(parts)
         for part, at in self._compute(parts):
             answer = self._answers[part.live.stream]
             batch += [(part.live.stream, event) for event in self._advance(answer, at)]
@@ -205,7 +206,12 @@ class Batching:
             self._was_idle = False
             return
         chosen = threads.choose(before, now, cores=self._cores, current=self._threads)
-        if chosen != self._threads:
-            self._threads = chosen
-            self._counters["threads"] = chosen
-            self._runtime.context.set_threads(chosen)
+        self._threads = chosen
+        self._counters["threads"] = chosen
+
+    def _use_threads(self, parts: Sequence[Part]) -> None:
+        reads_voice = any(part.live.rank == VOICE and part.live.is_reading for part in parts)
+        count = threads.for_step(self._threads, cores=self._cores, reads_voice=reads_voice)
+        if count != self._used_threads:
+            self._used_threads = count
+            self._runtime.context.set_threads(count)

@@ -18,8 +18,11 @@ HOLD_S: Final = 10.0
 """How long it keeps that class once it is seated: else the next arrival would take the seat at once."""
 SPOKEN_TOKENS_PER_S: Final = 5.0
 """What a listener hears at most: speech has three words a second, of one and a half tokens each."""
-AHEAD_TOKENS: Final = 24
-"""So much more than a listener may have heard, and a voice answer is in no hurry: five seconds of speech."""
+FIRST_TOKENS: Final = 14
+"""So many of a voice answer are in a hurry: a first clause. Its sound is computed next, in twice the time beside a text model
+that goes on writing."""
+AHEAD_TOKENS: Final = 7
+"""After them it is in no hurry with so much more than a listener may have heard: a second and a half of speech."""
 
 
 @dataclass(slots=True, eq=False)
@@ -75,7 +78,8 @@ class Live:
         if self.rank != VOICE or not self.begun_s:
             return can_wait(self.rank)
         written = len(self.tokens) - self.prompt_tokens
-        return written - SPOKEN_TOKENS_PER_S * (now_s - self.begun_s) >= AHEAD_TOKENS
+        ahead_tokens = written - SPOKEN_TOKENS_PER_S * (now_s - self.begun_s)
+        return written >= FIRST_TOKENS and ahead_tokens >= AHEAD_TOKENS
 
     def urgency(self, now_s: float) -> tuple[int, int]:
         """Return what the most urgent has least of: class, corrected by how long it has waited, then arrival."""

@@ -18,7 +18,7 @@ from inferd_actors.engines import aside
 from inferd_actors.engines.aside import VOICE
 
 EASY_MS: Final = 1_000.0
-FAR_MS: Final = 2_000.0
+FAR_MS: Final = 1_200.0
 """Sound that a listener has left for whom nothing is urgent: three times what a sentence takes beside other work."""
 
 
