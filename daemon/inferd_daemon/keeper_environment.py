@@ -39,6 +39,9 @@ KEPT_PREFIXES: Final = MappingProxyType(
     }
 )
 
+DEFAULTS: Final = MappingProxyType({"CUDA_DEVICE_ORDER": "PCI_BUS_ID"})
+"""What is set where the user says nothing: CUDA numbers GPUs as NVML does, by which their memory is read."""
+
 INSTANCE: Final = "INFERD_INSTANCE"
 RUNTIME_DIR: Final = "INFERD_RUNTIME_DIR"
 KEEPER: Final = "INFERD_KEEPER"

@@ -2,9 +2,9 @@
 
 Covers: the one process that has an engine's libraries imported and waits for a model: a load that takes it saves the start of a
 process and the import. Where that takes little of what is free it has a file open too, that of the model used last of those
-that are not loaded: a load of that one has its weights and vocabulary. It is a convenience and nobody waits for it: it begins
-only when the machine is quiet and nobody has to leave for its memory, it is the first to leave when memory is short, and it
-comes back with growing pauses if it dies.
+that are not loaded: a load of that one has its weights, vocabulary and cache. It is a convenience and nobody waits for it: it
+begins only when the machine is quiet and nobody has to leave for its memory, it is the first to leave when memory is short, and
+it comes back with growing pauses if it dies.
 Does not cover its processes (`standby_process`) nor which model takes it (`lifecycle`).
 
 ABSENT → STARTING → READY → taken, so ABSENT again. Whoever wants it ended says `ending`; it counts until it is gone.

@@ -118,3 +118,20 @@ def test_however_often_voice_work_begins_what_can_wait_has_its_turn(gaps_s: list
             aside.computed(0.01, now_s)
             last_s = now_s
         assert now_s - last_s <= LONGEST_HOLD_S + HOLD_S + 0.3
+
+
+def test_a_step_in_flight_does_not_cut_the_hold_short() -> None:
+    aside = Aside()
+    aside.told(1.0, is_aside=True)
+    aside.computed(0.001, 1.01)
+    assert not aside.may_compute(1.0 + 0.9 * HOLD_S)
+
+
+def test_voice_work_long_ago_takes_nothing_from_what_is_young_now() -> None:
+    aside = Aside()
+    aside.told(1.0, is_aside=True)
+    assert not aside.may_compute(1.1)
+    aside.told(1.5, is_aside=False)
+    assert aside.may_compute(30.0)
+    aside.told(60.0, is_aside=True)
+    assert not aside.may_compute(60.0 + 0.9 * HOLD_S)

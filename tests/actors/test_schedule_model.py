@@ -98,3 +98,14 @@ def test_nobody_waits_for_a_prompt_that_is_halted_or_of_a_lower_class() -> None:
     late = run.ask(list(range(128)), 4, rank=3)
     run.step(0.01)
     assert late.seat is not None
+
+
+def test_nobody_who_came_later_takes_the_seat_of_one_who_waits_for_a_prefix() -> None:
+    run = Run(Room(cells=600, slots=2))
+    run.ask(list(range(130)), 4)
+    alike = run.ask([*range(120), 200, 201, 202], 4)
+    later = run.ask(list(range(300, 340)), 60)
+    run.step(0.01)
+    while alike.seat is None:
+        assert later.seat is None
+        run.step(0.01)

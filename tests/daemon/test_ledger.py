@@ -292,6 +292,18 @@ def test_idle_models_leave_a_gpu_that_others_fill_and_those_that_hold_none_of_it
     assert story.happens(lg.RoomRead(GPU, lg.Room(1_000, 0, 40))).orders == [lg.Evict(B)]
 
 
+def test_one_model_may_fill_a_gpu_for_as_long_as_nobody_wants_its_memory() -> None:
+    story = on_gpu(Story(lg.Terms(None, 0), keep_alive_s=900.0), A, 10, 940)
+    story.happens(lg.Ticked(), after_s=LONG_IDLE_S + 1)
+    assert story.happens(lg.RoomRead(GPU, lg.Room(1_000, 60, 940))).orders == []
+
+
+def test_a_preview_has_nobody_leave_who_is_in_use() -> None:
+    story = Story().holds(A, 100, idle=False).happens(lg.Ticked(), after_s=1_000.0)
+    (judged,) = story.ledger.preview(B, lg.Need(50, 1.0), story.now_s)
+    assert isinstance(judged.verdict, Waits)
+
+
 def test_what_is_measured_on_a_gpu_counts_once_it_is_more_than_what_was_reserved() -> None:
     story = on_gpu(Story(), A, 10, 50, idle=False).happens(lg.Measured(A, 10, 70))
     assert story.ledger.accounts.held_bytes(GPU) == 70

@@ -68,7 +68,7 @@ def prepare(name: str) -> None:
 
 
 def open_ahead(name: str, path: str, options: Options) -> EngineFactory | None:
-    """Return how this engine is made with the file open already, as far as a load can go before its cache is made.
+    """Return how this engine is made with the file open already, as far as a load can go before somebody asks.
 
     None: it opens nothing before a load, here or with these options. Blocks as long as reading the weights does; raises
     LoadFailed as the load would.

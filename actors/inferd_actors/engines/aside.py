@@ -46,8 +46,8 @@ class Aside:
         self._until_s = 0.0
         """Voice work was seen; it counts until then."""
         self._rest_until_s = 0.0
-        self._held_since_s: float | None = None
-        """Nothing that can wait was computed since voice work began at that moment; None: something was."""
+        self._refused_s: float | None = None
+        """When what can wait was refused first since it was allowed last; None: it has not been."""
         self._here_s = float("-inf")
         """This engine's own last voice work."""
 
@@ -61,7 +61,7 @@ class Aside:
         self._is_told = is_aside
 
     def voice_here(self, now_s: float) -> None:
-        """This engine itself computes for a voice request."""
+        """This engine itself computes for a voice request, or has just done so."""
         if now_s - self._here_s > HAND_OFF_S:
             self._hold(now_s, HOLD_S)
         self._here_s = now_s
@@ -73,14 +73,18 @@ class Aside:
         self._hold(now_s, HAND_OFF_S)
 
     def _hold(self, now_s: float, length_s: float) -> None:
-        if self._held_since_s is None:
-            self._held_since_s = now_s
-        until_s = min(now_s + length_s, self._held_since_s + LONGEST_HOLD_S)
-        self._rest_until_s = max(self._rest_until_s, until_s)
+        refused_s = self._refused_s  # another thread may allow it meanwhile
+        latest_s = (now_s if refused_s is None else refused_s) + LONGEST_HOLD_S
+        self._rest_until_s = max(self._rest_until_s, min(now_s + length_s, latest_s))
 
     def may_compute(self, now_s: float) -> bool:
         """Tell whether it is the turn of work that can wait."""
-        return now_s >= self._rest_until_s or not self.is_aside(now_s)
+        may = now_s >= self._rest_until_s or not self.is_aside(now_s)
+        if may:
+            self._refused_s = None
+        elif self._refused_s is None:
+            self._refused_s = now_s
+        return may
 
     def wait_s(self, now_s: float) -> float:
         """Return how long it is until then, if no voice work comes; 0: now."""
@@ -91,9 +95,9 @@ class Aside:
 
     def computed(self, took_s: float, now_s: float) -> None:
         """Work that could wait was computed, until now."""
-        self._held_since_s = None
         if self.is_aside(now_s):
-            self._rest_until_s = now_s + min(LONGEST_REST_S, took_s * (1 / SHARE - 1))
+            rest_s = min(LONGEST_REST_S, took_s * (1 / SHARE - 1))
+            self._rest_until_s = max(self._rest_until_s, now_s + rest_s)
 
     def is_aside(self, now_s: float) -> bool:
         """Tell whether voice is computed for, here or elsewhere."""

@@ -23,10 +23,12 @@ class Judging:
         self._accounts = accounts
         self._leaving = leaving
 
-    def judge(self, load: Waiting, ahead: Sequence[Waiting], now_s: float) -> list[Judgement]:
+    def judge(
+        self, load: Waiting, ahead: Sequence[Waiting], now_s: float, *, may_yield: bool = True
+    ) -> list[Judgement]:
         """Return a load's verdict in each memory that it needs, behind the loads `ahead`; at least the machine's.
 
-        Who leaves for it in one memory is counted on in the next.
+        Who leaves for it in one memory is counted on in the next. `may_yield`: models in use do, after their turn.
         """
         missing = self._accounts.missing(load)
         is_ending = bool(self._accounts.holdings.keys() & set(missing))
@@ -34,7 +36,7 @@ class Judging:
         judgements = []
         for device in load.missing:
             books = self._accounts.books(load, device, ahead, now_s, chosen)
-            verdict = self._verdict(load, device, books, chosen, now_s) if missing else Fits()
+            verdict = self._verdict(load, device, books, chosen, now_s, may_yield=may_yield) if missing else Fits()
             if isinstance(verdict, Fits) and is_ending:
                 verdict = FitsAfter(())  # a life of one of them has not ended
             if isinstance(verdict, FitsAfter):
@@ -43,10 +45,10 @@ class Judging:
         return judgements
 
     def _verdict(
-        self, load: Waiting, device: Device, books: Books, chosen: Collection[ModelId], now_s: float
+        self, load: Waiting, device: Device, books: Books, chosen: Collection[ModelId], now_s: float, *, may_yield: bool
     ) -> Verdict:
         idle = self._leaving.idle(load, device, now_s)
-        yielding = self._leaving.yielding(load, device, now_s)
+        yielding = self._leaving.yielding(load, device, now_s) if may_yield else []
         return judge(
             load.need_on(device),
             books,

@@ -78,7 +78,7 @@ class Ledger:
         load = Waiting(model, {model: need}, "", 0, 0.0, asked_s=now_s, number=self._count + 1)
         load.missing = self.accounts.missing_bytes(load)
         ahead = [one for one in self.accounts.line(now_s) if one.key != model]
-        return self._judging.judge(load, ahead, now_s)
+        return self._judging.judge(load, ahead, now_s, may_yield=False)
 
     def holds(self, model: ModelId) -> bool:
         """Tell whether a model holds memory and is not about to leave."""
@@ -110,7 +110,8 @@ class Ledger:
             case events.RoomRead(device, room):
                 accounts.rooms[device] = room
                 self._evict_all(self._leaving.over_limit(device, self._now_s))
-                self._evict_all(self._leaving.over_soft_mark(device, self._now_s))
+                if device == RAM:  # a GPU has nothing to hold more ready for: one model may fill it
+                    self._evict_all(self._leaving.over_soft_mark(device, self._now_s))
             case events.Asked():
                 return self._asked(event)
             case events.HoldAsked():

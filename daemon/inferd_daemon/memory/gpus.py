@@ -1,8 +1,7 @@
 """What NVIDIA GPUs hold, and for whom. The only door to NVML; without its library, its driver or a GPU there is nothing.
 
 Covers: one reading of the GPUs that CUDA may use. Blocks for a millisecond or two, for a second where a GPU has to wake up:
-worker threads. Process numbers are those of the host: inside a container none of them is ours, and what our processes hold
-counts as others'.
+worker threads. Process numbers are those of the host: inside a container they mean nothing.
 """
 
 from __future__ import annotations
@@ -45,15 +44,15 @@ class Gpus:
 NONE: Final = Gpus()
 
 
-def read_gpus(machine_bytes: int) -> Gpus:
-    """Return what is there now. `machine_bytes`: of the machine's memory."""
+def read_gpus(machine_bytes: int) -> Gpus | None:
+    """Return what is there now; None: the driver does not answer. `machine_bytes`: of the machine's memory."""
     try:
         import pynvml
     except ImportError:
         return NONE
     with suppress(pynvml.NVMLError), _opened(pynvml):
         return gpus_of(pynvml, machine_bytes, os.environ.get(VISIBLE))
-    return NONE
+    return None
 
 
 @contextmanager

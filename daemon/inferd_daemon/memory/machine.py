@@ -29,7 +29,7 @@ class Machine:
         self,
         own_group: Path | None = None,
         pressure: Path = linux.PRESSURE,
-        read_gpus: Callable[[int], Gpus] = gpus.read_gpus,
+        read_gpus: Callable[[int], Gpus | None] = gpus.read_gpus,
     ) -> None:
         """`own_group`: the control group's folder; None: this process's own. `pressure`: where Linux tells of stalls."""
         self._pressure = pressure
@@ -37,6 +37,10 @@ class Machine:
         self._families: Mapping[int, tuple[int, ...]] = {}
         """Processes and those below them, as last measured: finding them takes too long for the loop."""
         self._gpus = gpus.NONE
+        self._ours: frozenset[int] = frozenset()
+        """Processes of ours since the GPUs were read last, ended ones among them: what these held then is not free in it."""
+        self._tells_whose = True
+        """Whether the GPUs' process numbers mean processes that are here."""
         self._readings = Readings(used_bytes, resident_bytes)
         group = own_group or linux.own_group()
         folders = () if group is None else (group, *group.parents)
@@ -44,7 +48,11 @@ class Machine:
 
     def look_at_gpus(self) -> bool:
         """Read what GPUs have to give; return whether any has memory of its own. Blocks: worker threads."""
-        self._gpus = self._read_gpus(int(psutil.virtual_memory().total))
+        read = self._read_gpus(int(psutil.virtual_memory().total))
+        if read is not None:  # else the last reading stands
+            self._gpus = read
+            self._tells_whose = any(map(psutil.pid_exists, read.used_bytes))
+            self._ours &= read.used_bytes.keys()
         return self._gpus.own_bytes > 0
 
     def measure(self, pids: Mapping[K, int]) -> dict[K, Amount]:
@@ -66,12 +74,14 @@ class Machine:
         """Return how full each memory is: the machine's now, the GPUs' own as last read, where they have some.
 
         What others leave free of a GPU does not change with what our models take, so a reading that is older than a load
-        tells as much: `available` and `held` are of one moment.
+        tells as much, as long as `available` and `held` are of one moment: what a process of ours held then counts as held
+        although it has ended. Where nobody tells whose the used memory is, in a container, it is taken to be ours.
         """
         rooms = {RAM: self.room(pids)}
         gpus = self._gpus
         if gpus.own_bytes:
-            held_bytes = sum(self._gpu_bytes(self._families.get(pid, (pid,))) for pid in pids)
+            self._ours |= {member for pid in pids for member in self._families.get(pid, (pid,))}
+            held_bytes = self._used_on_gpus(self._ours) if self._tells_whose else gpus.own_bytes - gpus.free_bytes
             rooms[GPU] = Room(gpus.own_bytes, gpus.free_bytes, held_bytes)
         return rooms
 

@@ -9,9 +9,11 @@ from a file that nobody vouches for.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from inferd.errors import LoadFailed
 from inferd_actors.engines import options as settings
 from inferd_actors.engines.llama_cpp.engine import LlamaCpp
 from inferd_actors.engines.llama_cpp.options import Options
@@ -47,7 +49,8 @@ def open_ahead(path: str, options: Settings) -> EngineFactory | None:
         return None
     opened = open_file(path, chosen.gpu_layers, lambda _done: True)
     try:
-        opened.prepare_cache(chosen)
+        with suppress(LoadFailed):  # the load will say why, and has the file
+            opened.prepare_cache(chosen)
         opened.await_template()
     except BaseException:
         opened.close()

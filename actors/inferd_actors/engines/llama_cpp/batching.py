@@ -155,6 +155,8 @@ class Batching:
         wanted = iter(self._runtime.context.decode(rows))
         now_s = time.monotonic()
         self._pace.measured(read_tokens=read, written_tokens=written, step_s=now_s - began_s)
+        if any(part.live.rank == VOICE and not part.live.can_wait(now_s) for part in parts):
+            self._aside.voice_here(now_s)
         if any(part.live.can_wait(now_s) for part in parts):
             self._aside.computed(now_s - began_s, now_s)
         self._counters["steps"] += 1

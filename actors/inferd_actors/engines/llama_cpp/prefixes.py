@@ -40,11 +40,14 @@ def longest(prompt: Live, sources: Iterable[Live | Prefix], *, whole_only: bool)
     return best
 
 
-def to_come(prompt: Live, reading: Live) -> int:
-    """Return how many tokens of the prompt another request is about to compute that it may reuse; 0 or less: none."""
+def to_come(prompt: Live, reading: Live, had: int = 0) -> int:
+    """Return how many tokens of the prompt another request is about to compute that it may reuse; 0 or less: none.
+
+    `had`: so many of the first it has from elsewhere.
+    """
     if not _may_reuse(prompt, reading):
         return 0
-    return min(common(prompt.tokens, reading.tokens), len(prompt.tokens) - 1) - reading.cached
+    return min(common(prompt.tokens, reading.tokens), len(prompt.tokens) - 1) - max(reading.cached, had)
 
 
 def alone_tokens(prefix: Prefix, others: Iterable[Prefix]) -> int:

@@ -107,11 +107,12 @@ class Schedule:
             return moves
         waiting = [live for live in self._live.values() if live.seat is None and not live.is_halted]
         in_order = sorted(waiting, key=lambda live: live.urgency(now_s))
-        first = next((live for live in in_order if not self._is_being_read(live, seated, now_s)), None)
-        if first is None:
+        being_read = list(itertools.takewhile(lambda live: self._is_being_read(live, seated, now_s), in_order))
+        if len(being_read) == len(in_order):
             return None
-        if len(seated) >= self._slots:
-            return self._park_below(first, seated, now_s) or None
+        first = in_order[len(being_read)]
+        if len(seated) + len(being_read) >= self._slots:  # seats that are empty are for those before it
+            return None if being_read else self._park_below(first, seated, now_s) or None
         found = None if first.shelved is not None else self._found(first)
         if self._wanted(first, found) + self._spare(seated) > self.cells.free:
             return self._make_room(first, found, seated, now_s) or None
@@ -125,7 +126,11 @@ class Schedule:
             return False
         urgency = live.urgency(now_s)[0]
         reading = [one for one in seated if one.is_reading and not one.is_halted and one.urgency(now_s)[0] <= urgency]
-        return any(to_come(live, one) >= WORTH_TOKENS for one in reading)
+        if all(to_come(live, one) < WORTH_TOKENS for one in reading):
+            return False
+        found = self._found(live)
+        had = found.n_tokens if found else 0
+        return any(to_come(live, one, had) >= WORTH_TOKENS for one in reading)
 
     def _is_short(self, seated: Sequence[Live]) -> bool:
         """Tell whether the next steps of those who are seated may find no cells."""
