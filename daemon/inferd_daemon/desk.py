@@ -294,7 +294,7 @@ def _told(one: Decision, now_s: float) -> MemoryDecision:
     """Return a decision as apps are told of it."""
     return MemoryDecision(
         kind=one.kind,
-        memory="gpu" if one.device == GPU else "ram",
+        memory=one.device,
         age_s=max(0.0, now_s - one.at_s),
         app=one.app,
         need_bytes=one.need_bytes,

@@ -31,7 +31,7 @@ from inferd_actors import messages
 from inferd_actors.host import ActorSpec
 from inferd_actors.process import Process
 from inferd_daemon import sweep
-from inferd_daemon.keeper_environment import DEFAULTS, Tag, allowed, switches
+from inferd_daemon.keeper_environment import Tag, composed
 from inferd_daemon.keeper_files import Held, Mode, Place, held, write_secret
 from inferd_daemon.keeper_process import EXIT_BUG, Keeper, Post, watch
 from inferd_daemon.lives import Fell, RayBroke, RayCame, RayFailed, Started
@@ -260,7 +260,7 @@ def _clear(place: Place) -> None:
 def _prepare_environment(place: Place, instance: str) -> None:
     """Leave nothing in our environment that is not meant for actors; before Ray's library is loaded."""
     tag = Tag(instance, str(place.runtime_dir), os.getpid(), psutil.Process().create_time())
-    wanted = {**DEFAULTS, **allowed(os.environ), **switches(place.token, cpus=os.cpu_count() or 1), **tag.variables()}
+    wanted = composed(os.environ, place.token, cpus=os.cpu_count() or 1, tag=tag)
     os.environ.clear()
     os.environ.update(wanted)
 

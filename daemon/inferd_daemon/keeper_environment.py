@@ -82,6 +82,11 @@ def tag_of(environ: Mapping[str, str]) -> Tag | None:
         return None
 
 
+def composed(environ: Mapping[str, str], token: Path, *, cpus: int, tag: Tag) -> dict[str, str]:
+    """Return all that a keeper's processes find: what the user says wins over `DEFAULTS`, our switches over both."""
+    return {**DEFAULTS, **allowed(environ), **switches(token, cpus=cpus), **tag.variables()}
+
+
 def allowed(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the part of an environment that may be passed on."""
     prefixes = tuple(KEPT_PREFIXES)

@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from inferd_daemon.ledger import Amount
+from inferd_daemon.ledger import Amount, Need
 
 log = structlog.get_logger()
 
@@ -41,24 +41,13 @@ class Shape:
     settings: str
 
 
-@dataclass(frozen=True, slots=True)
-class Peak:
-    """What a life of this shape takes."""
-
-    peak_bytes: int
-    """Of the machine's memory."""
-    load_s: float
-    gpu_bytes: int = 0
-    """Of the GPUs' own."""
-
-
 class Peaks:
     """All peaks. A file that cannot be read is put aside: what it held is only learned again."""
 
     def __init__(self, file: Path) -> None:
         """Open and read `file`. Blocks; raises OSError when the folder cannot be written."""
         self._file = file
-        self._changed: dict[Shape, Peak] = {}
+        self._changed: dict[Shape, Need] = {}
         self._changing = threading.Lock()
         """`save` takes the changes in a worker thread."""
         try:
@@ -68,24 +57,24 @@ class Peaks:
             file.replace(file.with_suffix(".broken"))
             self._known = self._read()
 
-    def of(self, shape: Shape) -> Peak | None:
+    def of(self, shape: Shape) -> Need | None:
         """Return what is known of a shape."""
         return self._known.get(shape)
 
     def rose(self, shape: Shape, used: Amount, load_s: float) -> None:
         """Take note of a measured use in the present life; only a rise counts."""
-        known = self._known.get(shape, Peak(0, load_s))
+        known = self._known.get(shape, Need(0, load_s))
         ram_bytes, gpu_bytes = max(known.peak_bytes, used.ram_bytes), max(known.gpu_bytes, used.gpu_bytes)
         if (ram_bytes, gpu_bytes) != (known.peak_bytes, known.gpu_bytes):
-            self._set(shape, Peak(ram_bytes, load_s, gpu_bytes))
+            self._set(shape, Need(ram_bytes, load_s, gpu_bytes))
 
     def ended(self, shape: Shape, peak: Amount, load_s: float) -> None:
         """Take note of a life's own peaks at its end: a lower one pulls the known one down a little."""
-        known = self._known.get(shape, Peak(peak.ram_bytes, load_s, peak.gpu_bytes))
+        known = self._known.get(shape, Need(peak.ram_bytes, load_s, peak.gpu_bytes))
         ram_bytes, gpu_bytes = _faded(known.peak_bytes, peak.ram_bytes), _faded(known.gpu_bytes, peak.gpu_bytes)
-        self._set(shape, Peak(ram_bytes, load_s, gpu_bytes))
+        self._set(shape, Need(ram_bytes, load_s, gpu_bytes))
 
-    def _set(self, shape: Shape, peak: Peak) -> None:
+    def _set(self, shape: Shape, peak: Need) -> None:
         if self._known.get(shape) != peak:
             with self._changing:
                 self._known[shape] = self._changed[shape] = peak
@@ -108,10 +97,10 @@ class Peaks:
             with self._changing:
                 self._changed = changed | self._changed
 
-    def _read(self) -> dict[Shape, Peak]:
+    def _read(self) -> dict[Shape, Need]:
         with contextlib.closing(self._connect()) as database:
             rows = database.execute("SELECT model, engine, settings, peak_bytes, load_s, gpu_bytes FROM peaks")
-            return {Shape(*row[:3]): Peak(*row[3:]) for row in rows}
+            return {Shape(*row[:3]): Need(*row[3:]) for row in rows}
 
     def _connect(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._file)

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from inferd.messages.reports import Preflight
-from inferd_daemon.ledger import GPU, Need
 from inferd_daemon.ledger.verdict import Fits, FitsAfter, Squeezed, TooLarge, Verdict, Waits, decisive, victims_of
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ async def preflight(steward: Steward, schema: Schema, context_tokens: int | None
     now_s = time.monotonic()
     steward.ticked(now_s, look=True)
     books = steward.ledger
-    judgements = books.preview(schema.id, Need(need.peak_bytes, need.load_s, need.gpu_bytes), now_s)
+    judgements = books.preview(schema.id, need, now_s)
     judged = decisive(judgements)
     device, accounts = judged.device, books.accounts
     room = accounts.rooms[device]
@@ -54,6 +53,6 @@ async def preflight(steward: Steward, schema: Schema, context_tokens: int | None
         available_bytes=room.available_bytes,
         evicted=tuple(str(one.model) for one in victims_of(judgements)),
         weights_ready=weights_ready,
-        memory="gpu" if device == GPU else "ram",
+        memory=device,
         gpu_estimate_bytes=need.gpu_bytes,
     )

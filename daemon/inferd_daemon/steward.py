@@ -24,7 +24,7 @@ from inferd_daemon.inbox import Inbox
 from inferd_daemon.ledger import GPU, RAM
 from inferd_daemon.ledger.verdict import Squeezed, TooLarge, decisive
 from inferd_daemon.lifecycle import State
-from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
+from inferd_daemon.peaks import Peaks, Shape, settings_of
 from inferd_daemon.refusal import own_fault, refusal
 from inferd_daemon.scheduler.line import RANKS
 from inferd_daemon.telemetry import report
@@ -150,7 +150,7 @@ class Steward:
             report(bug, "a reservation")
             self._surroundings.life_step(lifecycle.MemoryRefused(model, own_fault(bug)), now_s)
 
-    def _ask(self, model: ModelId, shape: Shape, need: Peak, now_s: float) -> None:
+    def _ask(self, model: ModelId, shape: Shape, need: ledger.Need, now_s: float) -> None:
         self._lives[model] = _Life(shape, need.load_s)
         app, rank = self._surroundings.asker(model)
         self._step(ledger.Asked(model, need.peak_bytes, app, rank, need.load_s, need.gpu_bytes), now_s, look=True)
@@ -196,10 +196,7 @@ class Steward:
     async def needs(self, models: Sequence[ModelId]) -> dict[ModelId, ledger.Need]:
         """Return what loads of these would take; waits for their files' headers. Raises LoadFailed: one of them would fail."""
         foreseen = await asyncio.gather(*(self.foresee(self._catalogue.of(model)) for model in models))
-        return {
-            model: ledger.Need(peak.peak_bytes, peak.load_s, peak.gpu_bytes)
-            for model, (peak, _) in zip(models, foreseen, strict=True)
-        }
+        return {model: need for model, (need, _) in zip(models, foreseen, strict=True)}
 
     def hold(
         self, hold: ledger.HoldNo, needs: Mapping[ModelId, ledger.Need], app: str, rank: int, now_s: float
@@ -269,8 +266,9 @@ class Steward:
             return True
         file_bytes = schema.file_bytes
         learned = self._peaks.of(self._shape_of(schema, file_bytes))
-        peak = learned or Peak(_guessed_bytes(schema, file_bytes), FIRST_LOAD_S)
-        need = ledger.Need(peak.peak_bytes, peak.load_s, peak.gpu_bytes if GPU in self.ledger.accounts.rooms else 0)
+        need = learned or ledger.Need(_guessed_bytes(schema, file_bytes), FIRST_LOAD_S)
+        if GPU not in self.ledger.accounts.rooms:
+            need = replace(need, gpu_bytes=0)
         judgements = self.ledger.preview(schema.id, need, now_s)
         return not isinstance(decisive(judgements).verdict, (TooLarge, Squeezed))
 
@@ -303,7 +301,7 @@ class Steward:
 
     # --- what a load needs
 
-    async def foresee(self, schema: Schema) -> tuple[Peak, Basis]:
+    async def foresee(self, schema: Schema) -> tuple[ledger.Need, Basis]:
         """Return what a load of this schema would need, and how that is known; waits for its file's header.
 
         Raises LoadFailed: the file is corrupt, or a setting is wrong. The header is read also where a peak was learned: a
@@ -318,13 +316,13 @@ class Steward:
             return self._expected(schema, self._shape(schema), None)
         raise known
 
-    def _expected(self, schema: Schema, shape: Shape, foreseen: ledger.Amount | None) -> tuple[Peak, Basis]:
+    def _expected(self, schema: Schema, shape: Shape, foreseen: ledger.Amount | None) -> tuple[ledger.Need, Basis]:
         learned = self._peaks.of(shape)
         if learned is not None:  # a GPU may not tell whose its memory is: what was foreseen stands then
             return replace(learned, gpu_bytes=learned.gpu_bytes or (foreseen.gpu_bytes if foreseen else 0)), "learned"
         if foreseen is not None:
-            return Peak(foreseen.ram_bytes, FIRST_LOAD_S, foreseen.gpu_bytes), "header"
-        return Peak(_guessed_bytes(schema, self._file_bytes(schema)), FIRST_LOAD_S), "guess"
+            return ledger.Need(foreseen.ram_bytes, FIRST_LOAD_S, foreseen.gpu_bytes), "header"
+        return ledger.Need(_guessed_bytes(schema, self._file_bytes(schema)), FIRST_LOAD_S), "guess"
 
     def _shape(self, schema: Schema) -> Shape:
         return self._shape_of(schema, self._file_bytes(schema))
@@ -370,7 +368,7 @@ class Steward:
                     message,
                     retryable=can_help,
                     retry_after_s=retry_after_s,
-                    memory=str(device),
+                    memory=device,
                     **numbers,
                 )
                 if isinstance(key, ModelId):

@@ -30,10 +30,9 @@ from inferd.messages.operations import Operation
 from inferd.messages.reports import Health, Model, Problem
 from inferd_actors import messages as actors
 from inferd_daemon.catalogue import ModelId
-from inferd_daemon.ledger import KEEP_ALIVE_S, RAM
+from inferd_daemon.ledger import KEEP_ALIVE_S, RAM, Need
 from inferd_daemon.ledger.estimate import PROCESS_BYTES
 from inferd_daemon.lifecycle.setbacks import DEATH_DELAY_S, MAX_DEATHS
-from inferd_daemon.peaks import Peak
 
 ONE, TWO = MODELS
 BUDGET = PROCESS_BYTES * 5 // 2
@@ -119,7 +118,7 @@ def test_a_hold_loads_its_models_tells_how_far_they_are_and_is_answered_once_all
 
 def test_a_held_model_stays_although_it_is_idle_and_another_needs_its_memory(home: House) -> None:
     held(home, ONE, TWO, seconds=3_600.0)
-    home.peaks.known[FILED] = Peak(PROCESS_BYTES, 1.0)
+    home.peaks.known[FILED] = Need(PROCESS_BYTES, 1.0)
     waiting = ask(home, model=FILED)
     home.wait(KEEP_ALIVE_S + 1.0)
     assert living(home) == {ONE, TWO}
@@ -128,7 +127,7 @@ def test_a_held_model_stays_although_it_is_idle_and_another_needs_its_memory(hom
 
 
 def test_a_hold_that_does_not_fit_holds_nothing_loads_nothing_and_has_the_numbers(home: House) -> None:
-    home.peaks.known[TWO] = Peak(PROCESS_BYTES * 2, 1.0)
+    home.peaks.known[TWO] = Need(PROCESS_BYTES * 2, 1.0)
     end = refused(hold(home, ONE, TWO), "resource_blocked", "together")
     assert end.details is not None
     assert (end.details["need_bytes"], end.details["limit_bytes"]) == (PROCESS_BYTES * 3, BUDGET)
@@ -200,7 +199,7 @@ def test_a_hold_ends_when_its_app_goes_and_nobody_else_can_end_it(home: House) -
 def test_a_hold_that_is_given_up_while_it_waits_takes_nobodys_memory(home: House) -> None:
     ask(home, model=ONE)
     home.load(ONE)
-    home.peaks.known[TWO] = Peak(PROCESS_BYTES * 2, 1.0)
+    home.peaks.known[TWO] = Need(PROCESS_BYTES * 2, 1.0)
     asked = hold(home, TWO)
     assert not asked.ends
     home.cancel(2)
@@ -214,7 +213,7 @@ def test_a_hold_that_is_given_up_while_it_waits_takes_nobodys_memory(home: House
 
 def test_a_held_model_that_falls_is_loaded_again_into_the_memory_that_it_had(home: House) -> None:
     held(home, ONE, TWO, seconds=3_600.0)
-    home.peaks.known[FILED] = Peak(PROCESS_BYTES, 1.0)
+    home.peaks.known[FILED] = Need(PROCESS_BYTES, 1.0)
     ask(home, model=FILED)
     fallen = home.process(ONE)
     home.die(fallen.life)
@@ -269,7 +268,7 @@ def test_a_warm_up_has_one_result_per_name_and_tells_how_far_loads_are(home: Hou
 def test_a_warm_up_keeps_a_load_that_its_last_request_leaves(home: House) -> None:
     busy = ask(home, model=ONE)
     home.load(ONE)
-    home.peaks.known[TWO] = Peak(PROCESS_BYTES * 2, 1.0)
+    home.peaks.known[TWO] = Need(PROCESS_BYTES * 2, 1.0)
     ask(home, model=TWO)
     asked = ask(home, ops.WarmUp((TWO,)))
     home.cancel(2)
@@ -285,7 +284,7 @@ def test_a_warm_up_keeps_a_load_that_its_last_request_leaves(home: House) -> Non
 def test_a_warm_up_that_is_cancelled_drops_a_load_that_nobody_else_waits_for(home: House) -> None:
     ask(home, model=ONE)
     home.load(ONE)
-    home.peaks.known[TWO] = Peak(PROCESS_BYTES * 2, 1.0)
+    home.peaks.known[TWO] = Need(PROCESS_BYTES * 2, 1.0)
     ask(home, ops.WarmUp((TWO,)))
     home.cancel(2)
     home.settle()

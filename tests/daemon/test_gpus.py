@@ -38,9 +38,17 @@ class Nvml:
     """The part of NVML that is asked; a card's number is its handle."""
 
     cards: list[Card] = field(default_factory=list)
+    answers: bool = True
 
     class NVMLError(Exception):
         """As the library's."""
+
+    def nvmlInit(self) -> None:
+        if not self.answers:
+            raise self.NVMLError("Driver Not Loaded")
+
+    def nvmlShutdown(self) -> None:
+        pass
 
     def nvmlDeviceGetCount(self) -> int:
         return len(self.cards)
@@ -104,9 +112,18 @@ def test_a_gpu_that_does_not_tell_its_processes_holds_nothing_for_anybody() -> N
     assert gpus_of(Nvml(), GIB) == NONE
 
 
-def test_where_there_is_no_gpu_reading_finds_nothing_and_does_not_fail() -> None:
-    found = read_gpus(GIB)
-    assert found is None or found.free_bytes >= 0
+def test_a_driver_that_answers_is_read_one_that_does_not_is_no_gpu_less_and_without_its_library_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setitem(sys.modules, "pynvml", Nvml([Card(80 * GIB, 50 * GIB)]))
+    assert read_gpus(GIB) == Gpus((80 * GIB,), {}, 50 * GIB)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert read_gpus(GIB) == NONE
+    monkeypatch.setitem(sys.modules, "pynvml", Nvml(answers=False))
+    assert read_gpus(GIB) is None
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert read_gpus(GIB) == NONE
 
 
 def test_unified_memory_that_a_gpu_holds_counts_as_the_machines_own_memory_does(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferd_daemon.keeper_environment import KEPT, KEPT_PREFIXES, Tag, allowed, switches, tag_of
+from inferd_daemon.keeper_environment import KEPT, KEPT_PREFIXES, Tag, allowed, composed, switches, tag_of
 
 NAMES = st.one_of(
     st.sampled_from(
@@ -73,3 +73,9 @@ def test_an_environment_without_a_whole_tag_has_none(environ: dict[str, str], ke
     pid, at, started = keeper.partition("@")
     whole = tag_of({"INFERD_INSTANCE": "a", "INFERD_RUNTIME_DIR": "/x", "INFERD_KEEPER": keeper})
     assert whole is None or (at and int(pid) == whole.keeper_pid and float(started) == whole.keeper_started_unix_s)
+
+
+def test_gpus_are_numbered_as_their_memory_is_read_unless_the_user_says_otherwise() -> None:
+    tag = Tag("abc", "/run/x", 1, 2.0)
+    for said, found in (({}, "PCI_BUS_ID"), ({"CUDA_DEVICE_ORDER": "FASTEST_FIRST"}, "FASTEST_FIRST")):
+        assert composed(said, Path("/run/x/ray.token"), cpus=1, tag=tag)["CUDA_DEVICE_ORDER"] == found

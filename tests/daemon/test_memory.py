@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from inferd_daemon.ledger import Amount
+from inferd_daemon.ledger import Amount, Need
 from inferd_daemon.memory import Machine, read_tree_bytes, stalled_share
-from inferd_daemon.peaks import Peak, Peaks, Shape, settings_of
+from inferd_daemon.peaks import Peaks, Shape, settings_of
 
 SHAPE = Shape("a/b:c", "echo", settings_of({"slots": 4, "context_tokens": 8}, None, 100))
 
@@ -23,7 +23,7 @@ def test_peaks_are_found_again_by_the_next_daemon(tmp_path: Path) -> None:
     peaks.rose(SHAPE, Amount(900, 60), 2.5)
     peaks.save()
     again = Peaks(tmp_path / "memory.sqlite3")
-    assert again.of(SHAPE) == Peak(1_000, 2.5, 60)
+    assert again.of(SHAPE) == Need(1_000, 2.5, 60)
     assert again.of(Shape("a/b:c", "echo", settings_of({"slots": 5}, None, 100))) is None
 
 
@@ -31,7 +31,7 @@ def test_a_lower_peak_pulls_the_known_one_down_slowly(tmp_path: Path) -> None:
     peaks = Peaks(tmp_path / "memory.sqlite3")
     peaks.ended(SHAPE, Amount(1_000, 200), 1.0)
     peaks.ended(SHAPE, Amount(500, 300), 1.0)
-    assert peaks.of(SHAPE) == Peak(950, 1.0, 300)
+    assert peaks.of(SHAPE) == Need(950, 1.0, 300)
 
 
 def test_peaks_that_an_earlier_version_kept_are_known(tmp_path: Path) -> None:
@@ -43,10 +43,10 @@ def test_peaks_that_an_earlier_version_kept_are_known(tmp_path: Path) -> None:
         )
         database.execute("INSERT INTO peaks VALUES (?, ?, ?, 700, 1.5)", (SHAPE.model, SHAPE.engine, SHAPE.settings))
     peaks = Peaks(file)
-    assert peaks.of(SHAPE) == Peak(700, 1.5)
+    assert peaks.of(SHAPE) == Need(700, 1.5)
     peaks.rose(SHAPE, Amount(700, 5), 1.5)
     peaks.save()
-    assert Peaks(file).of(SHAPE) == Peak(700, 1.5, 5)
+    assert Peaks(file).of(SHAPE) == Need(700, 1.5, 5)
 
 
 def test_what_was_learned_on_a_gpu_is_not_taken_for_what_a_cpu_needs() -> None:
@@ -63,7 +63,7 @@ def test_a_file_that_is_no_database_is_put_aside(tmp_path: Path) -> None:
     peaks = Peaks(file)
     peaks.rose(SHAPE, Amount(7), 1.0)
     peaks.save()
-    assert Peaks(file).of(SHAPE) == Peak(7, 1.0)
+    assert Peaks(file).of(SHAPE) == Need(7, 1.0)
     assert file.with_suffix(".broken").exists()
 
 

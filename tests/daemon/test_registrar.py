@@ -42,8 +42,8 @@ from inferd.messages.operations import (
 )
 from inferd.messages.schemas import Endpoint, ModelSchema
 from inferd_daemon.catalogue import ModelId
+from inferd_daemon.ledger import Need
 from inferd_daemon.lifecycle import FilesChanged, State
-from inferd_daemon.peaks import Peak
 
 STARTER = "huggingfacetb/smollm2-135m-instruct:q4_1"
 MINE = "me/mine:x"
@@ -390,7 +390,7 @@ def test_a_model_that_a_hold_keeps_is_neither_removed_nor_taken_off_the_list(hom
     curated = home.catalogue.find(STARTER)
     home.run(lambda: home.fleet.step(FilesChanged(curated.id, stored=True), home.clock[0]))
     home.store.stored.add(STARTER)
-    home.peaks.known[STARTER] = Peak(1, 1.0)
+    home.peaks.known[STARTER] = Need(1, 1.0)
     held = home.ask(Hold((STARTER,), 60.0))
     home.wait_until(lambda: any(one.name == STARTER for one in home.processes.values()))
     refused(end_of(home, Remove(STARTER)), "resource_blocked", "held by app")

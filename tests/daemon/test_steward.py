@@ -16,9 +16,8 @@ from inferd.messages import operations
 from inferd.messages.events import Cancelled, Error, Finished, Loading, PreflightReport, WhyReport
 from inferd.messages.reports import Preflight
 from inferd_actors import messages as actors
-from inferd_daemon.ledger import KEEP_ALIVE_S, RAM, Amount, Room
+from inferd_daemon.ledger import KEEP_ALIVE_S, RAM, Amount, Need, Room
 from inferd_daemon.ledger.estimate import PROCESS_BYTES
-from inferd_daemon.peaks import Peak
 
 ONE, TWO = MODELS
 BUDGET = PROCESS_BYTES * 3 // 2
@@ -95,7 +94,7 @@ def test_preflight_tells_how_a_load_would_be_judged_and_changes_nothing(home: Ho
     assert preflight(home, ONE).verdict == "resident"
     ask(home, ONE)
     assert preflight(home, TWO).verdict == "waits"
-    home.peaks.known[TWO] = Peak(2 * BUDGET, 1.0)
+    home.peaks.known[TWO] = Need(2 * BUDGET, 1.0)
     large = preflight(home, TWO)
     assert (large.verdict, large.basis, large.estimate_bytes) == ("too_large", "learned", 2 * BUDGET)
     assert living(home) == [ONE]
@@ -198,7 +197,7 @@ def test_an_idle_model_leaves_after_its_keep_alive_and_not_before(home: House) -
 
 
 def test_what_was_learned_of_a_model_counts_more_than_the_estimate(home: House) -> None:
-    home.peaks.known[TWO] = Peak(PROCESS_BYTES // 4, 0.1)
+    home.peaks.known[TWO] = Need(PROCESS_BYTES // 4, 0.1)
     serve(home, ONE)
     ask(home, TWO)
     assert sorted(living(home)) == [ONE, TWO]
@@ -260,7 +259,7 @@ def test_a_model_in_use_yields_after_its_turn_and_its_requests_wait_for_its_next
 
 def test_a_batch_of_facts_has_one_clock(home: House) -> None:
     """Else a later fact of the batch would come before an earlier one, for the ledger and the lives of models."""
-    home.peaks.known[ONE] = Peak(2 * BUDGET, 1.0)
+    home.peaks.known[ONE] = Need(2 * BUDGET, 1.0)
     home.ask(model=ONE)
     home.wires()
     report = home.ask(operations.Why(ONE))

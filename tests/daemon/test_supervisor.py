@@ -15,11 +15,10 @@ from inferd.messages.events import Cancelled, Error, Finished, Pulled, StatusRep
 from inferd_actors import messages as actors
 from inferd_actors.engines.llama_cpp.prediction import predict
 from inferd_daemon import crossing
-from inferd_daemon.ledger import Room
+from inferd_daemon.ledger import Need, Room
 from inferd_daemon.ledger.estimate import PROCESS_BYTES
 from inferd_daemon.lifecycle import State
 from inferd_daemon.orphans import PATIENCE_S
-from inferd_daemon.peaks import Peak
 from inferd_daemon.pulse import FIRST_QUIET_S, PROBE_S, STRIKES
 
 GIB = 2**30
@@ -354,7 +353,7 @@ def test_a_load_that_is_given_up_while_its_header_is_read_reserves_nothing(home:
 def test_a_corrupt_file_evicts_nobody_gets_no_process_and_is_refused_from_then_on(*, was_loaded_before: bool) -> None:
     with house(PROCESS_BYTES * 3 // 2) as home:
         if was_loaded_before:  # and was damaged since, with the size that it had
-            home.peaks.known[FILED] = Peak(PROCESS_BYTES, 1.0)
+            home.peaks.known[FILED] = Need(PROCESS_BYTES, 1.0)
         home.connect()
         home.keeper_comes()
         home.settle()

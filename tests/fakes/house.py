@@ -37,9 +37,9 @@ from inferd_daemon.fleet import KEEPER, Fleet
 from inferd_daemon.foresight import Foresight
 from inferd_daemon.headers import Headers
 from inferd_daemon.ids import Life
-from inferd_daemon.ledger import GPU, RAM, Amount, KeepAlive, Ledger, Room, Terms
+from inferd_daemon.ledger import GPU, RAM, Amount, KeepAlive, Ledger, Need, Room, Terms
 from inferd_daemon.lifecycle import FilesChanged, Lifecycle
-from inferd_daemon.peaks import Peak, Peaks, Shape
+from inferd_daemon.peaks import Peaks, Shape
 from inferd_daemon.pins import Pins
 from inferd_daemon.pulls import Pulls
 from inferd_daemon.read_ahead import ReadAhead
@@ -147,15 +147,15 @@ class FakePeaks:
     """Peaks that a test plants, and what was learned."""
 
     def __init__(self) -> None:
-        self.known: dict[str, Peak] = {}
+        self.known: dict[str, Need] = {}
 
-    def of(self, shape: Shape) -> Peak | None:
+    def of(self, shape: Shape) -> Need | None:
         """Return what was planted or learned."""
         return self.known.get(shape.model)
 
     def rose(self, shape: Shape, used: Amount, load_s: float) -> None:
         """Learn."""
-        self.known[shape.model] = Peak(used.ram_bytes, load_s, used.gpu_bytes)
+        self.known[shape.model] = Need(used.ram_bytes, load_s, used.gpu_bytes)
 
     ended = rose
 

@@ -6,13 +6,13 @@ Covers: the reading of a memory, the terms, and the limits that follow. Does not
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple, NewType
+from typing import Final, Literal, NamedTuple
 
-Device = NewType("Device", str)
-"""One memory."""
+Device = Literal["ram", "gpu"]
+"""One memory, by its name on the wire."""
 
-RAM: Final = Device("ram")
-GPU: Final = Device("gpu")
+RAM: Final[Device] = "ram"
+GPU: Final[Device] = "gpu"
 """Of all GPUs that have memory of their own, together: llama.cpp spreads a model's layers over them as they have room. Scarcer
 than the machine's, so it is looked at first wherever both are wanted."""
 
