@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 import pytest
-from schedule_run import Room, Run, go_through
+from schedule_run import TOKEN_BYTES, Room, Run, go_through
 
 EACH = 500
 """Schedules of a case: some seconds, so that a failure is known soon."""
@@ -109,3 +109,43 @@ def test_nobody_who_came_later_takes_the_seat_of_one_who_waits_for_a_prefix() ->
     while alike.seat is None:
         assert later.seat is None
         run.step(0.01)
+
+
+def _ended(run: Run, prompt: list[int]) -> None:
+    run.ask(prompt, 2)
+    run.answer_all(random.Random(1))  # noqa: S311 - a game, not a secret
+
+
+def test_a_prefix_that_nobody_shares_leaves_the_cache_while_another_writes_and_is_not_read_again() -> None:
+    run = Run(Room(cells=400, slots=2))
+    _ended(run, list(range(80)))
+    other = run.ask(list(range(200, 240)), 5)
+    run.step(0.01)
+    assert run.resident_seats, "it is in nobody's way before somebody writes"
+    run.step(0.01)
+    assert other.is_writing
+    assert not run.resident_seats
+    again = run.ask([*range(80), 500], 2)
+    run.answer_all(random.Random(1))  # noqa: S311 - a game, not a secret
+    assert again.reused == 80
+    assert run.happened["Restore"] == 1
+
+
+def test_a_prefix_that_others_share_stays() -> None:
+    run = Run(Room(cells=400, slots=2))
+    _ended(run, list(range(80)))
+    run.ask([*range(80), 500], 5)
+    for _ in range(3):
+        run.step(0.01)
+    assert run.resident_seats
+    assert not run.happened["Save"]
+
+
+@pytest.mark.parametrize("shelf_tokens", [0, 2 * 81])
+def test_a_prefix_that_the_shelf_has_no_place_for_stays(shelf_tokens: int) -> None:
+    run = Run(Room(cells=400, slots=2, shelf_bytes=shelf_tokens * TOKEN_BYTES))
+    _ended(run, list(range(81)))
+    run.ask(list(range(200, 240)), 5)
+    for _ in range(3):
+        run.step(0.01)
+    assert run.resident_seats

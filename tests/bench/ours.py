@@ -63,11 +63,10 @@ def model_file() -> Path:
 
 @contextmanager
 def service(room: Room) -> Iterator[DaemonProcess]:
-    """Run a daemon whose starter model is loaded with so much room, for the length of a block."""
-    models = models_dir()
-    models.mkdir(parents=True, exist_ok=True)
+    """Run a daemon whose starter model, fetched if it is not here, is loaded with so much room, for the length of a block."""
+    model_file()
     config = f'log_level = "warning"\ndrain_s = 0.0\n\n[models."{STARTER}"]\nengine_options = {room.engine_options}\n'
-    with running(config, environment={"INFERD_MODELS_DIR": str(models)}) as daemon:
+    with running(config, environment={"INFERD_MODELS_DIR": str(models_dir())}) as daemon:
         with daemon.client("bench") as client:
             load(client, STARTER)
         yield daemon

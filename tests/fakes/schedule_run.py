@@ -21,13 +21,15 @@ from inferd_actors.engines.llama_cpp.composition import compose
 from inferd_actors.engines.llama_cpp.library import Context
 from inferd_actors.engines.llama_cpp.moves import Move
 from inferd_actors.engines.llama_cpp.pace import Pace
-from inferd_actors.engines.llama_cpp.schedule import Schedule
+from inferd_actors.engines.llama_cpp.schedule import IDLE_TOKENS, Schedule
 from inferd_actors.engines.llama_cpp.sequences import Live
 from inferd_actors.engines.llama_cpp.shelf import Shelf
 
 BATCH_TOKENS: Final = 64
 DECISIONS: Final = 200
 """More in a row than any schedule needs: past it the requests are moved about without end."""
+TOKEN_BYTES: Final = 16
+"""Of a state that `CacheModel` saves: a token and its value."""
 STEPS: Final = 3_000
 """More than any run needs to answer what it was asked."""
 
@@ -39,7 +41,7 @@ class Room:
     cells: int = 160
     slots: int = 3
     prefixes: int = 2
-    shelf_bytes: int = 16 * 200
+    shelf_bytes: int = TOKEN_BYTES * 200
     can_trim: bool = True
 
 
@@ -63,7 +65,7 @@ class Run:
             prefixes=room.prefixes,
             cells=room.cells,
             can_trim=room.can_trim,
-            saves=room.shelf_bytes > 0,
+            shelf_tokens=room.shelf_bytes // TOKEN_BYTES,
         )
         self.shelf = Shelf(room.shelf_bytes)
         self._cache = Cache(cast("Context", self.model), self.shelf, can_trim=room.can_trim)
@@ -158,6 +160,14 @@ class Run:
         ):
             assert all(live.rank == VOICE and not live.is_halted for live in seated), "voice waits for a lower class"
         assert seated or not waits, "there is work, and nobody has a seat"
+        if any(live.is_writing for live in seated) and self.room.can_trim:
+            in_the_way = [seat for seat in self.resident_seats if schedule.cells.alone(seat) >= IDLE_TOKENS]
+            assert all(self.room.shelf_bytes < 2 * TOKEN_BYTES * schedule.cells.length(seat) for seat in in_the_way)
+
+    @property
+    def resident_seats(self) -> tuple[int, ...]:
+        """Where prefixes of requests that have ended stand in the cache."""
+        return tuple(self.schedule._residents)
 
     def answer_all(self, chance: random.Random) -> None:
         """Go on until all who are not halted are answered."""

@@ -31,11 +31,13 @@ LONGEST_REST_S: Final = 5.0
 """However long a step took: the daemon suspects an engine that has work and makes no step for 10 s (`pulse`)."""
 VOICE: Final = PRIORITIES.index("voice")
 """Rank of the class that the others step aside for."""
+INTERACTIVE: Final = PRIORITIES.index("interactive")
+"""Rank of the last class that does not."""
 
 
 def can_wait(rank: int) -> bool:
     """Tell whether work of the class with this rank, its place among `PRIORITIES`, steps aside."""
-    return rank > PRIORITIES.index("interactive")
+    return rank > INTERACTIVE
 
 
 class Aside:

@@ -45,8 +45,9 @@ class Answer:
 
     def is_urgent(self, now_s: float) -> bool:
         """Tell whether a listener waits for its next words."""
-        is_ahead = self.live is not None and self.live.can_wait(now_s)
-        return self.submission.priority == "voice" and not self.halted and not is_ahead
+        if self.submission.priority != "voice" or self.halted:
+            return False
+        return self.live is None or not self.live.can_wait(now_s)
 
     @property
     def usage(self) -> Usage:

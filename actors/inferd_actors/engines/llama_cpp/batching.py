@@ -40,6 +40,7 @@ class Batching:
 
     def __init__(self, runtime: Runtime, counters: dict[str, float], aside: Aside) -> None:
         options, can_trim = runtime.options, runtime.model.can_trim
+        saves = not (runtime.model.is_offloaded and can_trim)
         self._runtime = runtime
         self._counters = counters
         self._aside = aside
@@ -49,7 +50,7 @@ class Batching:
             prefixes=options.prefixes,
             cells=runtime.cells,
             can_trim=can_trim,
-            saves=options.shelf_bytes > 0 and not (runtime.model.is_offloaded and can_trim),
+            shelf_tokens=options.shelf_bytes // max(1, runtime.model.cell_bytes) if saves else 0,
         )
         self._cache = Cache(runtime.context, Shelf(options.shelf_bytes), can_trim=can_trim)
         self._answers: dict[StreamId, Answer] = {}
@@ -125,18 +126,28 @@ class Batching:
 
     def _settle(self, now_s: float) -> Batch:
         """Let the schedule move requests until it is content; return what they are told about that."""
-        had = {live.stream for live in self._schedule.seated}
-        while (moves := self._schedule.decide(now_s)) is not None:
+        moves = self._schedule.decide(now_s)
+        if moves is None:
+            return []  # as before nearly every step
+        while moves is not None:
             self._cache.carry_out(moves, self._schedule)
-        batch: Batch = []
-        for live in self._schedule:
-            if live.seat is None and live.stream in had:
-                self._counters["parked"] += 1
-                batch.append((live.stream, Parked()))
-            elif live.seat is not None and live.stream not in had and live.is_parked:
-                live.is_parked = False
-                batch.append((live.stream, Resumed()))
-        return batch
+            moves = self._schedule.decide(now_s)
+        parked = [live for live in self._schedule if live.is_parked]
+        return [(live.stream, event) for live in parked if (event := self._told(live)) is not None]
+
+    def _told(self, live: Live) -> Parked | Resumed | None:
+        """Return what a request that has lost its seat, or has another one, does not know yet."""
+        if live.seat is None:
+            if live.knows_parked:
+                return None
+            live.knows_parked = True
+            self._counters["parked"] += 1
+            return Parked()
+        live.is_parked = False
+        if not live.knows_parked:
+            return None
+        live.knows_parked = False
+        return Resumed()
 
     def _compute(self, parts: Sequence[Part]) -> list[tuple[Part, int]]:
         """Compute these parts; return those whose next token is due, with the place of their logits."""
@@ -155,9 +166,10 @@ class Batching:
         wanted = iter(self._runtime.context.decode(rows))
         now_s = time.monotonic()
         self._pace.measured(read_tokens=read, written_tokens=written, step_s=now_s - began_s)
-        if any(part.live.rank == VOICE and not part.live.can_wait(now_s) for part in parts):
+        can_wait = [part.live.can_wait(now_s) for part in parts]
+        if any(part.live.rank == VOICE and not waits for part, waits in zip(parts, can_wait, strict=True)):
             self._aside.voice_here(now_s)
-        if any(part.live.can_wait(now_s) for part in parts):
+        if True in can_wait:
             self._aside.computed(now_s - began_s, now_s)
         self._counters["steps"] += 1
         self._counters["prompt_tokens"] += read

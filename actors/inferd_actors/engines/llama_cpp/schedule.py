@@ -4,9 +4,10 @@ Covers: seats, parking and resuming by class, cells, prefixes in the cache and o
 (`composition`), the library, and texts. Who begins with what another reads just now waits for that, and copies it. Pure:
 requests and moments in, moves out; one decision at a time, until there is none:
 1. cells run out for those who are seated: the oldest prefix leaves the cache, else the least urgent of them is parked
-2. the most urgent who waits needs a seat: the seat of the least urgent is taken, if that one is of a lower class or halted
-3. it needs cells: prefixes leave the cache, oldest first, then the least urgent of a lower class is parked, else it waits
-4. it is seated: with its own state, with the longest prefix that was computed before, or with nothing
+2. somebody writes: a prefix that nobody shares leaves the cache for the shelf, since everybody's attention passes over it
+3. the most urgent who waits needs a seat: the seat of the least urgent is taken, if that one is of a lower class or halted
+4. it needs cells: prefixes leave the cache, oldest first, then the least urgent of a lower class is parked, else it waits
+5. it is seated: with its own state, with the longest prefix that was computed before, or with nothing
 """
 
 from __future__ import annotations
@@ -28,21 +29,30 @@ SHELF_TOKENS: Final = 64
 """Fewer, beside what others begin with, are read again sooner than saved and restored: saving 1,500 takes 15 ms."""
 SHELVED_PREFIXES: Final = 128
 """More would make the search for one as long as a step."""
+IDLE_TOKENS: Final = 64
+"""Of a prefix, that nobody shares: fewer may stay. 4,000 make a step of one stream a seventh longer, two prefixes of 100 one
+of eight streams a thirtieth (SmolLM2 on two cores)."""
+SHELF_SHARE: Final = 2
+"""Part of the shelf that a prefix may take which need not leave: for a longer one others would be forgotten, or itself."""
 
 
 class Schedule:
     """The live requests of an engine with `slots` seats for them and `prefixes` more for what has ended.
 
-    `can_trim`: whether the cache can be cut, see `library.Model`. `saves`: whether a state that leaves the cache is kept on the
-    shelf; else its tokens are read again. `context_tokens` of a request are at most `cells`.
+    `can_trim`: whether the cache can be cut, see `library.Model`. `shelf_tokens`: how many the shelf keeps of what leaves the
+    cache; 0: none, they are read again. `context_tokens` of a request are at most `cells`.
     """
 
-    def __init__(self, *, slots: int, prefixes: int, cells: int, can_trim: bool, saves: bool) -> None:
+    def __init__(self, *, slots: int, prefixes: int, cells: int, can_trim: bool, shelf_tokens: int) -> None:
         self.cells = Cells(cells)
         self._slots = slots
         self._prefixes = prefixes
         self._can_trim = can_trim
-        self._saves = saves
+        self._saves = shelf_tokens > 0
+        self._leaves_freely_tokens = shelf_tokens // SHELF_SHARE if can_trim else 0
+        """Longest prefix that leaves the cache though there is room."""
+        self._is_clear = True
+        """No prefix is in the way of those who are seated: until one comes, or somebody leaves who shared it."""
         self._keys = itertools.count(1)
         self._free_seats = list(range(slots + prefixes))
         self._live: dict[StreamId, Live] = {}
@@ -71,6 +81,7 @@ class Schedule:
 
     def end(self, stream: StreamId) -> list[Move]:
         """Let a request go; what it has computed is kept for the next one that begins with it."""
+        self._is_clear = False
         live = self._live.pop(stream)
         if live.shelved is not None:
             return [Discard(live.shelved)]
@@ -78,6 +89,7 @@ class Schedule:
 
     def lost(self, seat: int) -> None:
         """Its state could not be brought back: whoever sits there is read anew."""
+        self._is_clear = False
         self.cells.release(seat)
         for live in self.seated:
             if live.seat == seat:
@@ -103,8 +115,9 @@ class Schedule:
     def decide(self, now_s: float) -> list[Move] | None:
         """Return the moves of the next decision, in order, which may be none where a seat was empty; None when all is well."""
         seated = self.seated
-        if self._is_short(seated) and (moves := self._relieve(seated, now_s)):
-            return moves
+        moves = (self._relieve(seated, now_s) if self._is_short(seated) else []) or self._clear_away(seated)
+        if moves or len(seated) == len(self._live):
+            return moves or None
         waiting = [live for live in self._live.values() if live.seat is None and not live.is_halted]
         in_order = sorted(waiting, key=lambda live: live.urgency(now_s))
         being_read = list(itertools.takewhile(lambda live: self._is_being_read(live, seated, now_s), in_order))
@@ -142,6 +155,18 @@ class Schedule:
         if moves or len(seated) < 2:  # noqa: PLR2004 - one alone has the whole cache
             return moves
         return self._park(self._least_urgent(seated, now_s), now_s)
+
+    def _clear_away(self, seated: Sequence[Live]) -> list[Move]:
+        """Have a prefix leave that is in the way of those who write; nothing is lost, and it is back in milliseconds."""
+        if self._is_clear or not any(live.is_writing for live in seated):
+            return []
+        idle = next((one for one in self._residents.values() if self._is_in_the_way(one)), None)
+        self._is_clear = idle is None
+        return self._evict(idle) if idle else []
+
+    def _is_in_the_way(self, prefix: Prefix) -> bool:
+        fits = len(prefix.tokens) <= self._leaves_freely_tokens
+        return fits and prefix.seat is not None and self.cells.alone(prefix.seat) >= IDLE_TOKENS
 
     def _make_room(self, first: Live, found: Found | None, seated: Sequence[Live], now_s: float) -> list[Move]:
         moves = self._evict_oldest(but=found) or self._park_below(first, seated, now_s)
@@ -213,6 +238,7 @@ class Schedule:
         return self._leave(seat)
 
     def _leave(self, seat: int) -> list[Move]:
+        self._is_clear = False
         self.cells.release(seat)
         self._free_seats.append(seat)
         return [Forget(seat)]
@@ -240,7 +266,10 @@ class Schedule:
         """Take the prefix that was used longest ago out of the cache, onto the shelf if it is worth it."""
         kept = but.source if but else None
         prefix = next((one for one in self._residents.values() if one is not kept), None)
-        if prefix is None or prefix.seat is None:
+        return self._evict(prefix) if prefix else []
+
+    def _evict(self, prefix: Prefix) -> list[Move]:
+        if prefix.seat is None:
             return []
         if not self._saves or self._lost_with(prefix) < SHELF_TOKENS:
             return self._forget_resident(prefix)

@@ -47,6 +47,8 @@ class Live:
     """How much of the prompt was in the cache before: `usage.cached_tokens`."""
     is_parked: bool = False
     """It had a seat and was set aside."""
+    knows_parked: bool = False
+    """Its app has been told so."""
     is_halted: bool = False
     """The app reads too slowly, or asked to pause."""
     shelved: int | None = None

@@ -54,6 +54,8 @@ class Context:
         self._pools = None if model.is_offloaded else Pools(self._context)
         """None: a GPU computes."""
         self._row_of_logits = ctypes.c_float * len(model.vocabulary)
+        self._rows: dict[int, NDArray[np.float32]] = {}
+        """Views of logits by address: llama.cpp writes them to the same few places, step after step."""
         self._batch = _Batch(batch_tokens)
 
     def close(self) -> None:
@@ -86,9 +88,12 @@ class Context:
 
     def logits(self, at: int) -> NDArray[np.float32]:
         """Return a row's logits, shape (vocabulary,): a view that the next decode overwrites."""
-        first = lib.llama_get_logits_ith(self._context, at)
-        row = self._row_of_logits.from_address(ctypes.addressof(first.contents))
-        return np.frombuffer(memoryview(row), np.float32)  # a tenth of the time of `as_array`
+        place = ctypes.addressof(lib.llama_get_logits_ith(self._context, at).contents)
+        row = self._rows.get(place)
+        if row is None:
+            row = np.frombuffer(memoryview(self._row_of_logits.from_address(place)), np.float32)
+            self._rows[place] = row
+        return row
 
     def set_threads(self, threads: int) -> None:
         """Compute with so many threads from the next decode on, the calling one among them.

@@ -67,12 +67,16 @@ class Model:
         is_state = lib.llama_model_is_recurrent(model) or lib.llama_model_is_hybrid(model)
         return not is_state and lib.llama_model_n_swa(model) == 0
 
-    def memory_bytes(self, cells: int) -> int:
-        """Return weights and cache; the buffers of the computation are not in it."""
+    @property
+    def cell_bytes(self) -> int:
+        """What a token takes in the cache."""
         heads = max(1, lib.llama_model_n_head(self._model))
         width = lib.llama_model_n_embd(self._model) // heads * lib.llama_model_n_head_kv(self._model)
-        cache = 2 * CACHE_VALUE_BYTES * lib.llama_model_n_layer(self._model) * width * cells
-        return int(lib.llama_model_size(self._model) + cache)
+        return int(2 * CACHE_VALUE_BYTES * lib.llama_model_n_layer(self._model) * width)
+
+    def memory_bytes(self, cells: int) -> int:
+        """Return weights and cache; the buffers of the computation are not in it."""
+        return int(lib.llama_model_size(self._model)) + cells * self.cell_bytes
 
     def metadata(self, key: str) -> str | None:
         """Return a value of the file's header as text, None if there is none; for short values."""

@@ -51,7 +51,7 @@ class Sampler:
     def choose(self, context: Any, at: int, logits: NDArray[np.float32]) -> int:  # noqa: ANN401 - a pointer
         """Return the next token of the row whose logits are `at` in the context, shape (vocabulary,)."""
         if self._is_greedy:
-            return int(np.argmax(logits))
+            return int(logits.argmax())
         if self._nucleus_p is None:
             return int(lib.llama_sampler_sample(self._chain, context, at))
         return self._choose_of_nucleus(logits, self._nucleus_p)
