@@ -24,6 +24,10 @@ CLOSE = 0.5
 """Between logits: see `test_llama_batches`; those of another text are further away."""
 
 
+def _place(size_bytes: int) -> memoryview:
+    return memoryview(bytearray(size_bytes))
+
+
 @pytest.fixture(scope="module", params=["chat", "recurrent", "windowed"])
 def model(request: pytest.FixtureRequest, tiny_models: Mapping[str, Path]) -> Iterator[library.Model]:
     library.open_library()
@@ -78,7 +82,7 @@ class Pair:
                 self.fake.forget(seat)
                 self.true.forget(seat)
             case "save" if length:
-                self.states.append((self.fake.save(seat), self.true.save(seat)))
+                self.states.append((self.fake.save(seat, _place), self.true.save(seat, _place)))
             case "restore" if self.states and not length:
                 fake, true = chance.choice(self.states)
                 is_back = self.fake.restore(seat, fake)

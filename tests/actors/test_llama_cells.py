@@ -75,26 +75,43 @@ def test_the_shelf_s_budget_is_never_passed_and_prefixes_leave_first(
     budget: int, puts: list[tuple[str, int, int, bool]]
 ) -> None:
     shelf, kept = Shelf(budget), dict[int, tuple[int, bool]]()
+    taken: dict[int, int] = {}
     for act, key, size, is_parked in puts:
         if act == "get":
             state = shelf.get(key)
             assert (state is None) == (key not in kept)
-            if key in kept:
+            if state is not None:
                 kept[key] = kept.pop(key)
+                assert bytes(state) == bytes([key]) * kept[key][0], "it lies where another was put"
         elif act == "drop":
             shelf.drop(key)
             kept.pop(key, None)
         elif key not in kept:
             kept[key] = (size, is_parked)
-            for gone in shelf.put(key, memoryview(bytes(size)), is_parked=is_parked):
+            state = shelf.place(size)
+            state[:] = bytes([key]) * size
+            taken[key] = memoryview(state.obj).nbytes
+            for gone in shelf.put(key, state, is_parked=is_parked):
                 prefixes = [one for one, (_, parked) in kept.items() if not parked]
                 assert gone == (prefixes or list(kept))[0]
-                assert sum(size for size, _ in kept.values()) > budget
+                assert sum(taken[one] for one in kept) > budget
                 del kept[gone]
-        assert shelf.used_bytes == sum(size for size, _ in kept.values()) <= budget
+        assert shelf.used_bytes == sum(taken[one] for one in kept) <= budget
+        assert all(taken[one] <= 2 * size for one, (size, _) in kept.items())
 
 
 def test_a_state_larger_than_the_whole_budget_is_dropped_itself() -> None:
     shelf = Shelf(10)
     assert shelf.put(1, memoryview(bytes(11)), is_parked=True) == [1]
     assert (shelf.get(1), shelf.used_bytes) == (None, 0)
+
+
+def test_the_memory_of_a_state_that_was_dropped_is_used_again_for_one_of_its_size() -> None:
+    shelf = Shelf(100)
+    first = shelf.place(60)
+    shelf.put(1, first, is_parked=False)
+    assert shelf.put(2, shelf.place(80), is_parked=False) == [1]
+    again = shelf.place(50)
+    assert again.obj is first.obj
+    assert len(again) == 50
+    assert shelf.place(50).obj is not first.obj, "it is taken"

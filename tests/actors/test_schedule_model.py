@@ -8,6 +8,8 @@ from collections import Counter
 import pytest
 from schedule_run import TOKEN_BYTES, Room, Run, go_through
 
+from inferd_actors.engines.llama_cpp.past import QUICK_TOKENS
+
 EACH = 500
 """Schedules of a case: some seconds, so that a failure is known soon."""
 EVERYTHING = (
@@ -116,27 +118,35 @@ def _ended(run: Run, prompt: list[int]) -> None:
     run.answer_all(random.Random(1))  # noqa: S311 - a game, not a secret
 
 
-def test_a_prefix_that_nobody_shares_leaves_the_cache_while_another_writes_and_is_not_read_again() -> None:
+def test_a_short_prefix_leaves_the_cache_at_once_and_is_not_read_again() -> None:
     run = Run(Room(cells=400, slots=2))
     _ended(run, list(range(80)))
-    other = run.ask(list(range(200, 240)), 5)
-    run.step(0.01)
-    assert run.resident_seats, "it is in nobody's way before somebody writes"
-    run.step(0.01)
-    assert other.is_writing
     assert not run.resident_seats
+    run.ask(list(range(200, 240)), 5)
+    run.step(0.01)
     again = run.ask([*range(80), 500], 2)
     run.answer_all(random.Random(1))  # noqa: S311 - a game, not a secret
     assert again.reused == 80
     assert run.happened["Restore"] == 1
 
 
+@pytest.mark.parametrize(("rank", "stays"), [(0, True), (1, False)])
+def test_a_long_prefix_leaves_once_somebody_writes_and_not_beside_voice(rank: int, *, stays: bool) -> None:
+    run = Run(Room(cells=2_000, slots=2, shelf_bytes=2_000 * TOKEN_BYTES))
+    _ended(run, list(range(QUICK_TOKENS + 1)))
+    run.ask(list(range(2_000, 2_040)), 5, rank=rank)
+    run.step(0.01)
+    assert run.resident_seats
+    run.step(0.01)
+    assert bool(run.resident_seats) == stays
+
+
 def test_a_prefix_that_others_share_stays() -> None:
     run = Run(Room(cells=400, slots=2))
-    _ended(run, list(range(80)))
-    run.ask([*range(80), 500], 5)
-    for _ in range(3):
+    ends, goes_on = (run.ask([*range(80), 500 + at], 2 + 40 * at) for at in range(2))
+    while ends.stream in run.asked:
         run.step(0.01)
+    assert goes_on.is_writing
     assert run.resident_seats
     assert not run.happened["Save"]
 

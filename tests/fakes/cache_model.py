@@ -143,8 +143,11 @@ class CacheModel:
     def forget(self, seat: int) -> None:
         self.trim(seat, 0)
 
-    def save(self, seat: int) -> memoryview:
-        return memoryview(array.array("q", [*self._tokens[seat], *self._values[seat]]).tobytes())
+    def save(self, seat: int, place: Callable[[int], memoryview]) -> memoryview:
+        kept = array.array("q", [*self._tokens[seat], *self._values[seat]]).tobytes()
+        state = place(len(kept))
+        state[:] = kept
+        return state
 
     def restore(self, seat: int, state: memoryview) -> bool:
         kept = array.array("q", bytes(state)).tolist()

@@ -21,7 +21,8 @@ from inferd_actors.engines.llama_cpp.composition import compose
 from inferd_actors.engines.llama_cpp.library import Context
 from inferd_actors.engines.llama_cpp.moves import Move
 from inferd_actors.engines.llama_cpp.pace import Pace
-from inferd_actors.engines.llama_cpp.schedule import IDLE_TOKENS, Schedule
+from inferd_actors.engines.llama_cpp.past import IDLE_TOKENS
+from inferd_actors.engines.llama_cpp.schedule import Schedule
 from inferd_actors.engines.llama_cpp.sequences import Live
 from inferd_actors.engines.llama_cpp.shelf import Shelf
 
@@ -160,14 +161,18 @@ class Run:
         ):
             assert all(live.rank == VOICE and not live.is_halted for live in seated), "voice waits for a lower class"
         assert seated or not waits, "there is work, and nobody has a seat"
-        if any(live.is_writing for live in seated) and self.room.can_trim:
+        if (
+            any(live.is_writing for live in seated)
+            and self.room.can_trim
+            and all(live.rank != VOICE for live in seated)
+        ):
             in_the_way = [seat for seat in self.resident_seats if schedule.cells.alone(seat) >= IDLE_TOKENS]
             assert all(self.room.shelf_bytes < 2 * TOKEN_BYTES * schedule.cells.length(seat) for seat in in_the_way)
 
     @property
     def resident_seats(self) -> tuple[int, ...]:
         """Where prefixes of requests that have ended stand in the cache."""
-        return tuple(self.schedule._residents)
+        return tuple(self.schedule.past.residents)
 
     def answer_all(self, chance: random.Random) -> None:
         """Go on until all who are not halted are answered."""
@@ -181,13 +186,13 @@ class Run:
         """What holds when everybody has ended: only the past is kept, and all of it is accounted for."""
         schedule = self.schedule
         assert not list(schedule)
-        residents = {prefix.seat: prefix for prefix in schedule._residents.values()}
+        residents = {prefix.seat: prefix for prefix in schedule.past.residents.values()}
         for seat in range(self.room.slots + self.room.prefixes):
             kept = residents.get(seat)
             assert self.model.tokens(seat) == (kept.tokens.tolist() if kept else [])
         assert len(residents) <= self.room.prefixes
         assert self.model.recounted() == self.model.used
-        assert set(self.shelf._kept) == set(schedule._shelved)
+        assert set(self.shelf._kept) == set(schedule.past.shelved)
 
 
 def prompts(chance: random.Random, longest: int) -> list[list[int]]:

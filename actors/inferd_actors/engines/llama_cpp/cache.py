@@ -32,7 +32,7 @@ class Cache:
                 case Copy(source, target, count):
                     self._copy(source, target, count)
                 case Save(seat, key, is_parked):
-                    dropped = self._shelf.put(key, self._context.save(seat), is_parked=is_parked)
+                    dropped = self._shelf.put(key, self._context.save(seat, self._shelf.place), is_parked=is_parked)
                     schedule.dropped(dropped)
                 case Restore():
                     self._restore(move, schedule)

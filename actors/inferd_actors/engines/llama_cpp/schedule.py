@@ -1,39 +1,28 @@
-"""Who of the live requests has a seat in the cache, who waits, and what of the past is kept.
+"""Who of the live requests has a seat in the cache, and who waits.
 
-Covers: seats, parking and resuming by class, cells, prefixes in the cache and on the shelf. Does not cover what a step computes
-(`composition`), the library, and texts. Who begins with what another reads just now waits for that, and copies it. Pure:
-requests and moments in, moves out; one decision at a time, until there is none:
+Covers: seats, parking and resuming by class, cells. Does not cover what is kept of ended requests (`past`), what a step
+computes (`composition`), the library, and texts. Who begins with what another reads just now waits for that, and copies it.
+Pure: requests and moments in, moves out; one decision at a time, until there is none:
 1. cells run out for those who are seated: the oldest prefix leaves the cache, else the least urgent of them is parked
-2. somebody writes: a prefix that nobody shares leaves the cache for the shelf, since everybody's attention passes over it
-3. the most urgent who waits needs a seat: the seat of the least urgent is taken, if that one is of a lower class or halted
-4. it needs cells: prefixes leave the cache, oldest first, then the least urgent of a lower class is parked, else it waits
-5. it is seated: with its own state, with the longest prefix that was computed before, or with nothing
+2. the most urgent who waits needs a seat: the seat of the least urgent is taken, if that one is of a lower class or halted
+3. it needs cells: prefixes leave the cache, oldest first, then the least urgent of a lower class is parked, else it waits
+4. it is seated: with its own state, with the longest prefix that was computed before, or with nothing
+5. everybody's attention passes over all of the cache: prefixes that nobody shares leave it
 """
 
 from __future__ import annotations
 
 import itertools
-from array import array
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from inferd_actors.engine import StreamId
 from inferd_actors.engines.llama_cpp.cells import Cells
-from inferd_actors.engines.llama_cpp.moves import Copy, Discard, Forget, Move, Restore, Save
+from inferd_actors.engines.llama_cpp.moves import Copy, Discard, Move, Restore, Save
 from inferd_actors.engines.llama_cpp.pace import LEAST_TOKENS
-from inferd_actors.engines.llama_cpp.prefixes import WORTH_TOKENS, Found, alone_tokens, common, longest, to_come
+from inferd_actors.engines.llama_cpp.past import Past
+from inferd_actors.engines.llama_cpp.prefixes import WORTH_TOKENS, Found, longest, to_come
+from inferd_actors.engines.llama_cpp.seats import Seats
 from inferd_actors.engines.llama_cpp.sequences import Live, Prefix
-
-SHELF_TOKENS: Final = 64
-"""Fewer, beside what others begin with, are read again sooner than saved and restored: saving 1,500 takes 15 ms."""
-SHELVED_PREFIXES: Final = 128
-"""More would make the search for one as long as a step."""
-IDLE_TOKENS: Final = 64
-"""Of a prefix, that nobody shares: fewer may stay. 4,000 make a step of one stream a seventh longer, two prefixes of 100 one
-of eight streams a thirtieth (SmolLM2 on two cores)."""
-SHELF_SHARE: Final = 2
-"""Part of the shelf that a prefix may take which need not leave: for a longer one others would be forgotten, or itself."""
 
 
 class Schedule:
@@ -44,22 +33,13 @@ class Schedule:
     """
 
     def __init__(self, *, slots: int, prefixes: int, cells: int, can_trim: bool, shelf_tokens: int) -> None:
-        self.cells = Cells(cells)
+        self._seats = Seats(slots + prefixes, cells)
         self._slots = slots
-        self._prefixes = prefixes
         self._can_trim = can_trim
         self._saves = shelf_tokens > 0
-        self._leaves_freely_tokens = shelf_tokens // SHELF_SHARE if can_trim else 0
-        """Longest prefix that leaves the cache though there is room."""
-        self._is_clear = True
-        """No prefix is in the way of those who are seated: until one comes, or somebody leaves who shared it."""
         self._keys = itertools.count(1)
-        self._free_seats = list(range(slots + prefixes))
         self._live: dict[StreamId, Live] = {}
-        self._residents: OrderedDict[int, Prefix] = OrderedDict()
-        """By seat, the one used last at the end."""
-        self._shelved: OrderedDict[int, Prefix] = OrderedDict()
-        """By key, likewise."""
+        self.past = Past(self._seats, self._keys, prefixes=prefixes, can_trim=can_trim, shelf_tokens=shelf_tokens)
 
     # --- what is told
 
@@ -75,30 +55,32 @@ class Schedule:
         return iter(self._live.values())
 
     @property
+    def cells(self) -> Cells:
+        """Who holds how much of the cache."""
+        return self._seats.cells
+
+    @property
     def seated(self) -> list[Live]:
         """Those that have a seat, in order of arrival."""
         return [live for live in self._live.values() if live.seat is not None]
 
     def end(self, stream: StreamId) -> list[Move]:
         """Let a request go; what it has computed is kept for the next one that begins with it."""
-        self._is_clear = False
         live = self._live.pop(stream)
         if live.shelved is not None:
             return [Discard(live.shelved)]
-        return [] if live.seat is None else self._retire(live, live.seat)
+        return [] if live.seat is None else self.past.retire(live, live.seat)
 
     def lost(self, seat: int) -> None:
         """Its state could not be brought back: whoever sits there is read anew."""
-        self._is_clear = False
-        self.cells.release(seat)
+        self._seats.empty(seat)
         for live in self.seated:
             if live.seat == seat:
                 live.cached = live.reused = 0
 
     def dropped(self, keys: Sequence[int]) -> None:
         """The shelf had no room for these: prefixes are forgotten, parked requests will be read anew."""
-        for key in keys:
-            self._shelved.pop(key, None)
+        self.past.dropped(keys)
         for live in self._live.values():
             if live.shelved in keys:
                 live.shelved, live.cached = None, 0
@@ -115,9 +97,14 @@ class Schedule:
     def decide(self, now_s: float) -> list[Move] | None:
         """Return the moves of the next decision, in order, which may be none where a seat was empty; None when all is well."""
         seated = self.seated
-        moves = (self._relieve(seated, now_s) if self._is_short(seated) else []) or self._clear_away(seated)
-        if moves or len(seated) == len(self._live):
-            return moves or None
+        moves = self._relieve(seated, now_s) if self._is_short(seated) else []
+        if moves:
+            return moves
+        decided = None if len(seated) == len(self._live) else self._admit(seated, now_s)
+        return self.past.clear_away(seated) or None if decided is None else decided
+
+    def _admit(self, seated: Sequence[Live], now_s: float) -> list[Move] | None:
+        """Return what brings those who wait closer to a seat; None: all have one, or have to wait."""
         waiting = [live for live in self._live.values() if live.seat is None and not live.is_halted]
         in_order = sorted(waiting, key=lambda live: live.urgency(now_s))
         being_read = list(itertools.takewhile(lambda live: self._is_being_read(live, seated, now_s), in_order))
@@ -129,8 +116,8 @@ class Schedule:
         found = None if first.shelved is not None else self._found(first)
         if self._wanted(first, found) + self._spare(seated) > self.cells.free:
             return self._make_room(first, found, seated, now_s) or None
-        if not self._free_seats:
-            return self._evict_oldest(but=None) or None
+        if self._seats.is_full:
+            return self.past.evict_oldest() or None
         return self._seat(first, found, now_s)
 
     def _is_being_read(self, live: Live, seated: Sequence[Live], now_s: float) -> bool:
@@ -151,27 +138,15 @@ class Schedule:
         return spare < LEAST_TOKENS and (spare < 0 or any(live.is_reading for live in seated))
 
     def _relieve(self, seated: Sequence[Live], now_s: float) -> list[Move]:
-        moves = self._evict_oldest(but=None)
+        moves = self.past.evict_oldest()
         if moves or len(seated) < 2:  # noqa: PLR2004 - one alone has the whole cache
             return moves
         return self._park(self._least_urgent(seated, now_s), now_s)
 
-    def _clear_away(self, seated: Sequence[Live]) -> list[Move]:
-        """Have a prefix leave that is in the way of those who write; nothing is lost, and it is back in milliseconds."""
-        if self._is_clear or not any(live.is_writing for live in seated):
-            return []
-        idle = next((one for one in self._residents.values() if self._is_in_the_way(one)), None)
-        self._is_clear = idle is None
-        return self._evict(idle) if idle else []
-
-    def _is_in_the_way(self, prefix: Prefix) -> bool:
-        fits = len(prefix.tokens) <= self._leaves_freely_tokens
-        return fits and prefix.seat is not None and self.cells.alone(prefix.seat) >= IDLE_TOKENS
-
     def _make_room(self, first: Live, found: Found | None, seated: Sequence[Live], now_s: float) -> list[Move]:
-        moves = self._evict_oldest(but=found) or self._park_below(first, seated, now_s)
+        moves = self.past.evict_oldest(but=found.source if found else None) or self._park_below(first, seated, now_s)
         # what begins alike may itself fill the cache: with nobody left to wait for, it gives way too
-        return moves or ([] if seated else self._evict_oldest(but=None))
+        return moves or ([] if seated else self.past.evict_oldest())
 
     @staticmethod
     def _spare(seated: Sequence[Live]) -> int:
@@ -191,8 +166,7 @@ class Schedule:
         return max(seated, key=lambda live: (live.is_halted, live.urgency(now_s)))
 
     def _found(self, first: Live) -> Found | None:
-        sources: list[Live | Prefix] = [*self.seated, *self._residents.values(), *self._shelved.values()]
-        return longest(first, sources, whole_only=not self._can_trim)
+        return longest(first, [*self.seated, *self.past], whole_only=not self._can_trim)
 
     def _wanted(self, first: Live, found: Found | None) -> int:
         """Return how many free cells the seating takes, and the reading after it."""
@@ -203,7 +177,7 @@ class Schedule:
     # --- seats
 
     def _seat(self, first: Live, found: Found | None, now_s: float) -> list[Move]:
-        seat = self._free_seats.pop()
+        seat = self._seats.take()
         first.seat, first.seated_class, first.seated_s = seat, first.urgency(now_s)[0], now_s
         if first.shelved is not None:
             key, first.shelved = first.shelved, None
@@ -216,15 +190,13 @@ class Schedule:
         first.cached = count
         if not first.is_parked:
             first.reused = count
+        if isinstance(source, Prefix):
+            self.past.used(source)
         if source.seat is not None:
             self.cells.share(source.seat, seat, count)
-            if source.seat in self._residents:
-                self._residents.move_to_end(source.seat)
             return [Copy(source.seat, seat, count)]
         self.cells.extend(seat, count)
-        key = source.shelved or 0
-        self._shelved.move_to_end(key)
-        return [Restore(key, seat, count, is_parked=False)]
+        return [Restore(source.shelved or 0, seat, count, is_parked=False)]
 
     def _park(self, live: Live, now_s: float) -> list[Move]:
         seat = live.seat
@@ -233,63 +205,6 @@ class Schedule:
         live.seat, live.is_parked, live.waits_since_s = None, True, now_s
         if self._saves and live.cached >= WORTH_TOKENS:
             live.shelved = next(self._keys)
-            return [Save(seat, live.shelved, is_parked=True), *self._leave(seat)]
+            return [Save(seat, live.shelved, is_parked=True), *self._seats.leave(seat)]
         live.cached = 0
-        return self._leave(seat)
-
-    def _leave(self, seat: int) -> list[Move]:
-        self._is_clear = False
-        self.cells.release(seat)
-        self._free_seats.append(seat)
-        return [Forget(seat)]
-
-    # --- the past
-
-    def _retire(self, live: Live, seat: int) -> list[Move]:
-        """Keep what an ended request has computed, in place of what it begins with."""
-        tokens = array("i", live.tokens[: live.cached])
-        prefix = Prefix(tokens, live.salt, live.is_public, seat=seat)
-        alike = [one for one in self._residents.values() if one.salt == live.salt and one.is_public == live.is_public]
-        covered = [one for one in alike if common(tokens, one.tokens) == len(one.tokens) and self._can_trim]
-        is_known = any(common(tokens, one.tokens) == len(tokens) for one in alike if one not in covered)
-        if len(tokens) < WORTH_TOKENS or is_known or not self._prefixes:
-            return self._leave(seat)
-        moves: list[Move] = []
-        for one in covered:
-            moves += self._forget_resident(one)
-        self._residents[seat] = prefix
-        while len(self._residents) > self._prefixes:
-            moves += self._evict_oldest(but=None)
-        return moves
-
-    def _evict_oldest(self, *, but: Found | None) -> list[Move]:
-        """Take the prefix that was used longest ago out of the cache, onto the shelf if it is worth it."""
-        kept = but.source if but else None
-        prefix = next((one for one in self._residents.values() if one is not kept), None)
-        return self._evict(prefix) if prefix else []
-
-    def _evict(self, prefix: Prefix) -> list[Move]:
-        if prefix.seat is None:
-            return []
-        if not self._saves or self._lost_with(prefix) < SHELF_TOKENS:
-            return self._forget_resident(prefix)
-        seat, key = prefix.seat, next(self._keys)
-        del self._residents[seat]
-        prefix.seat, prefix.shelved = None, key
-        self._shelved[key] = prefix
-        moves: list[Move] = [Save(seat, key, is_parked=False), *self._leave(seat)]
-        if len(self._shelved) > SHELVED_PREFIXES:
-            oldest, _ = self._shelved.popitem(last=False)
-            moves.append(Discard(oldest))
-        return moves
-
-    def _lost_with(self, prefix: Prefix) -> int:
-        """Return how many tokens would be read again if nobody kept this prefix."""
-        others = [one for one in (*self._residents.values(), *self._shelved.values()) if one is not prefix]
-        return alone_tokens(prefix, others) if self._can_trim else len(prefix.tokens)
-
-    def _forget_resident(self, prefix: Prefix) -> list[Move]:
-        if prefix.seat is None:
-            return []
-        del self._residents[prefix.seat]
-        return self._leave(prefix.seat)
+        return self._seats.leave(seat)

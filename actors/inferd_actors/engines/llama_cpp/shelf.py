@@ -9,6 +9,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
+import numpy as np
+
+SPARE_SHARE = 2
+"""How many times too large a place may be that is used again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -26,11 +31,20 @@ class Shelf:
         self.budget_bytes = budget_bytes
         self.used_bytes = 0
         self._kept: OrderedDict[int, Kept] = OrderedDict()
+        self._spare: memoryview | None = None
+        """Of a state that was dropped: where memory is new, its pages cost twenty times what the copying does."""
+
+    def place(self, size_bytes: int) -> memoryview:
+        """Return memory for a state that is to be put here, its content undefined."""
+        spare, self._spare = self._spare, None
+        if spare is not None and size_bytes <= len(spare) <= SPARE_SHARE * size_bytes:
+            return spare[:size_bytes]
+        return np.empty(size_bytes, np.uint8).data  # not zeroed before it is written
 
     def put(self, key: int, state: memoryview, *, is_parked: bool) -> list[int]:
         """Keep a state; return the keys that were dropped for it, its own if it is larger than the budget."""
         self._kept[key] = Kept(state, is_parked)
-        self.used_bytes += len(state)
+        self.used_bytes += len(_place(state))
         dropped = []
         while self.used_bytes > self.budget_bytes:
             dropped.append(self._least())
@@ -48,7 +62,14 @@ class Shelf:
     def drop(self, key: int) -> None:
         """Forget a state; one that is not there is no error."""
         kept = self._kept.pop(key, None)
-        self.used_bytes -= len(kept.state) if kept else 0
+        if kept is not None:
+            self._spare = _place(kept.state)
+            self.used_bytes -= len(self._spare)
 
     def _least(self) -> int:
         return next((key for key, kept in self._kept.items() if not kept.is_parked), next(iter(self._kept)))
+
+
+def _place(state: memoryview) -> memoryview:
+    """Return all of the memory that a state lies at the beginning of."""
+    return memoryview(state.obj)
