@@ -73,7 +73,7 @@ def test_each_answer_in_a_batch_is_the_answer_alone(path: Path, alone: Alone, cl
 
 
 def test_the_same_seed_has_the_same_text_whatever_was_asked_before(path: Path, kind: str) -> None:
-    fields = {"temperature": 0.9, "top_k": 40, "seed": 7, "max_tokens": 60}
+    fields: Mapping[str, Any] = {"temperature": 0.9, "top_k": 40, "seed": 7, "max_tokens": 60}
     with Rig(path) as rig:
         first = rig.tokens(rig.ask(TEXTS[0], **fields))
         for at, text in enumerate(TEXTS[1:]):

@@ -19,8 +19,8 @@ class Options:
     cache_tokens: Annotated[int, Range(0, 100_000_000)] = 0
     """Cells of the one cache that all requests share; 0: two contexts."""
     prefixes: Annotated[int, Range(0, 64)] = 2
-    """Requests that have ended whose tokens may stay in the cache for the next ones that begin alike: long ones, and what others
-    share. Few: everybody's attention passes over them, and from the shelf a prefix of 1,500 tokens is back in 5 ms."""
+    """Requests that have ended whose tokens may stay in the cache for the next ones that begin alike: if they are long, or
+    shared. Few: everybody's attention passes over them, and from the shelf a prefix of 1,500 tokens is back in 5 ms."""
     shelf_bytes: Annotated[int, Range(0, 2**50)] = 256 * 2**20
     """Host memory for parked requests and for prefixes that left the cache."""
     threads: Annotated[int, Range(0, 1_024)] = 0
