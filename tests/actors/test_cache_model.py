@@ -16,16 +16,13 @@ if absent := engines.missing("llama_cpp"):
     pytest.skip(f"not installed: {', '.join(absent)}", allow_module_level=True)
 
 from inferd_actors.engines.llama_cpp import library
+from inferd_actors.engines.llama_cpp.shelf import Shelf
 
 CELLS = 256
 """llama.cpp rounds smaller caches up to this."""
 SEATS = 4
 CLOSE = 0.5
 """Between logits: see `test_llama_batches`; those of another text are further away."""
-
-
-def _place(size_bytes: int) -> memoryview:
-    return memoryview(bytearray(size_bytes))
 
 
 @pytest.fixture(scope="module", params=["chat", "recurrent", "windowed"])
@@ -82,7 +79,7 @@ class Pair:
                 self.fake.forget(seat)
                 self.true.forget(seat)
             case "save" if length:
-                self.states.append((self.fake.save(seat, _place), self.true.save(seat, _place)))
+                self.states.append((self.fake.save(seat, Shelf(0).place), self.true.save(seat, Shelf(0).place)))
             case "restore" if self.states and not length:
                 fake, true = chance.choice(self.states)
                 is_back = self.fake.restore(seat, fake)

@@ -154,6 +154,7 @@ def test_the_table_of_types_is_the_librarys() -> None:
 @pytest.mark.parametrize("name", ["chat", "recurrent", "windowed"])
 def test_a_state_has_the_size_that_the_header_tells(name: str, tiny_models: Mapping[str, Path]) -> None:
     from inferd_actors.engines.llama_cpp import library
+    from inferd_actors.engines.llama_cpp.shelf import Shelf
 
     path = str(tiny_models[name])
     layers = read_header(path).layers
@@ -163,7 +164,7 @@ def test_a_state_has_the_size_that_the_header_tells(name: str, tiny_models: Mapp
 
     def size_of(tokens: int) -> int:
         context.decode([library.Row(0, 0, [1] * tokens, wants_logits=False)])
-        size = len(context.save(0, lambda size: memoryview(bytearray(size))))
+        size = len(context.save(0, Shelf(0).place))
         context.forget(0)
         return size
 

@@ -72,14 +72,15 @@ def test_each_answer_in_a_batch_is_the_answer_alone(path: Path, alone: Alone, cl
             assert distance(alone(text, max_tokens=8), rig.tokens(stream)) < close
 
 
-def test_the_same_seed_has_the_same_text_whatever_was_asked_before(path: Path, kind: str) -> None:
+@pytest.mark.skipif(is_offloaded(), reason="a GPU's sums depend on what else is in the cache")
+def test_the_same_seed_has_the_same_text_behind_short_requests(path: Path) -> None:
     fields: Mapping[str, Any] = {"temperature": 0.9, "top_k": 40, "seed": 7, "max_tokens": 60}
     with Rig(path) as rig:
         first = rig.tokens(rig.ask(TEXTS[0], **fields))
         for at, text in enumerate(TEXTS[1:]):
             rig.tokens(rig.ask(text, **{**fields, "max_tokens": 50 + at}))
         again = rig.tokens(rig.ask(TEXTS[0], salt="another app", **fields))
-    assert again == first or is_offloaded(), kind
+    assert again == first
 
 
 def test_what_can_wait_gets_little_beside_a_voice_answer_and_then_goes_on(

@@ -70,7 +70,7 @@ def test_cells_are_counted_once_whoever_shares_them(acts: list[tuple[str, int, i
 PUTS = st.tuples(st.sampled_from(["put", "put", "get", "drop"]), st.integers(0, 9), st.integers(0, 60), st.booleans())
 
 
-@given(st.integers(0, 100), st.lists(PUTS, max_size=40))
+@given(st.integers(0, 100) | st.just(1_000), st.lists(PUTS, max_size=40))
 def test_the_shelf_s_budget_is_never_passed_and_prefixes_leave_first(
     budget: int, puts: list[tuple[str, int, int, bool]]
 ) -> None:
@@ -107,11 +107,19 @@ def test_a_state_larger_than_the_whole_budget_is_dropped_itself() -> None:
 
 
 def test_the_memory_of_a_state_that_was_dropped_is_used_again_for_one_of_its_size() -> None:
-    shelf = Shelf(100)
+    shelf = Shelf(1_000)
     first = shelf.place(60)
     shelf.put(1, first, is_parked=False)
-    assert shelf.put(2, shelf.place(80), is_parked=False) == [1]
+    assert shelf.put(2, shelf.place(950), is_parked=False) == [1]
     again = shelf.place(50)
     assert again.obj is first.obj
     assert len(again) == 50
     assert shelf.place(50).obj is not first.obj, "it is taken"
+
+
+def test_no_more_than_a_small_part_of_the_budget_is_kept_beside_it() -> None:
+    shelf = Shelf(1_000)
+    large = shelf.place(63)
+    shelf.put(1, large, is_parked=False)
+    shelf.drop(1)
+    assert shelf.place(63).obj is not large.obj

@@ -21,7 +21,7 @@ from inferd_actors.engines.llama_cpp.composition import compose
 from inferd_actors.engines.llama_cpp.library import Context
 from inferd_actors.engines.llama_cpp.moves import Move
 from inferd_actors.engines.llama_cpp.pace import Pace
-from inferd_actors.engines.llama_cpp.past import IDLE_TOKENS
+from inferd_actors.engines.llama_cpp.past import IDLE_TOKENS, SHELF_SHARE
 from inferd_actors.engines.llama_cpp.schedule import Schedule
 from inferd_actors.engines.llama_cpp.sequences import Live
 from inferd_actors.engines.llama_cpp.shelf import Shelf
@@ -167,7 +167,8 @@ class Run:
             and all(live.rank != VOICE for live in seated)
         ):
             in_the_way = [seat for seat in self.resident_seats if schedule.cells.alone(seat) >= IDLE_TOKENS]
-            assert all(self.room.shelf_bytes < 2 * TOKEN_BYTES * schedule.cells.length(seat) for seat in in_the_way)
+            most_bytes = self.room.shelf_bytes // SHELF_SHARE
+            assert all(TOKEN_BYTES * schedule.cells.length(seat) > most_bytes for seat in in_the_way)
 
     @property
     def resident_seats(self) -> tuple[int, ...]:

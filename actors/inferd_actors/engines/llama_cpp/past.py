@@ -82,7 +82,7 @@ class Past:
             moves += self._forget(one)
         self.residents[seat] = prefix
         self._idle_since = None
-        if self._is_in_the_way(prefix) and len(tokens) <= QUICK_TOKENS:
+        if self._is_in_the_way(prefix) and _is_short(prefix):
             moves += self._evict(prefix)
         while len(self.residents) > self._most:
             moves += self.evict_oldest()
@@ -91,9 +91,9 @@ class Past:
     def clear_away(self, seated: Sequence[Live]) -> list[Move]:
         """Have a prefix leave the cache that those who are seated do not share: from the shelf it is back in milliseconds.
 
-        At once, before they read, so that the tokens of a request that comes alone stand in the cache in their order, whatever
-        was there before: in another order llama.cpp's flash attention gives other sums, and the same seed another text. A long
-        one leaves once somebody writes, and never beside voice, which would wait for it.
+        A short one at once, before they read, so that the tokens of a request that comes alone stand in the cache in their
+        order: in another order llama.cpp's flash attention gives other sums, and the same seed another text. A long one leaves
+        once somebody writes, and never beside voice, which would wait for it.
         """
         if not self.residents or not seated:
             return []
@@ -101,7 +101,7 @@ class Past:
             self._idle = [one for one in self.residents.values() if self._is_in_the_way(one)]
             self._idle_since = self._seats.left
         has_time = any(live.is_writing for live in seated) and all(live.rank != VOICE for live in seated)
-        leaves = next((one for one in self._idle if has_time or len(one.tokens) <= QUICK_TOKENS), None)
+        leaves = next((one for one in self._idle if has_time or _is_short(one)), None)
         return self._evict(leaves) if leaves else []
 
     def evict_oldest(self, *, but: Live | Prefix | None = None) -> list[Move]:
@@ -116,7 +116,7 @@ class Past:
     def _evict(self, prefix: Prefix) -> list[Move]:
         if prefix.seat is None:
             return []
-        worth_tokens = SHORT_SHELF_TOKENS if len(prefix.tokens) <= QUICK_TOKENS else SHELF_TOKENS
+        worth_tokens = SHORT_SHELF_TOKENS if _is_short(prefix) else SHELF_TOKENS
         if not self._saves or self._lost_with(prefix) < worth_tokens:
             return self._forget(prefix)
         seat, key = prefix.seat, next(self._keys)
@@ -139,3 +139,7 @@ class Past:
             return []
         del self.residents[prefix.seat]
         return self._seats.leave(prefix.seat)
+
+
+def _is_short(prefix: Prefix) -> bool:
+    return len(prefix.tokens) <= QUICK_TOKENS

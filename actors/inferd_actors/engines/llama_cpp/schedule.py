@@ -100,8 +100,9 @@ class Schedule:
         moves = self._relieve(seated, now_s) if self._is_short(seated) else []
         if moves:
             return moves
-        decided = None if len(seated) == len(self._live) else self._admit(seated, now_s)
-        return self.past.clear_away(seated) or None if decided is None else decided
+        if len(seated) < len(self._live) and (decided := self._admit(seated, now_s)) is not None:
+            return decided
+        return self.past.clear_away(seated) or None
 
     def _admit(self, seated: Sequence[Live], now_s: float) -> list[Move] | None:
         """Return what brings those who wait closer to a seat; None: all have one, or have to wait."""

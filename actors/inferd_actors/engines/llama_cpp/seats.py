@@ -16,7 +16,7 @@ class Seats:
         self.cells = Cells(cells)
         self._free = list(range(count))
         self.left = 0
-        """How often one has lost its cells: since the last time somebody may hold more of them alone."""
+        """How often one has lost its cells: who shared them may hold them alone since."""
 
     @property
     def is_full(self) -> bool:

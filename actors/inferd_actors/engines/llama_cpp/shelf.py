@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
-SPARE_SHARE = 2
+SPARE_SHARE: Final = 2
 """How many times too large a place may be that is used again."""
+SPARE_PART: Final = 16
+"""Of the budget, that a place may be which is kept beside it until it is used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,9 @@ class Shelf:
         """Forget a state; one that is not there is no error."""
         kept = self._kept.pop(key, None)
         if kept is not None:
-            self._spare = _place(kept.state)
-            self.used_bytes -= len(self._spare)
+            place = _place(kept.state)
+            self.used_bytes -= len(place)
+            self._spare = place if len(place) <= self.budget_bytes // SPARE_PART else None
 
     def _least(self) -> int:
         return next((key for key, kept in self._kept.items() if not kept.is_parked), next(iter(self._kept)))
