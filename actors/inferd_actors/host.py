@@ -107,6 +107,11 @@ class Line:
         if threading.get_ident() != self._holder:  # the holder sends at the end of its round anyway
             self.wake()
 
+    def flush(self) -> None:
+        """Send what is queued, as far as it can be at once, instead of behind `on_tick`; for `on_tick` itself."""
+        if self._dealer is not None:
+            self._flush(self._dealer)
+
     def settle(self) -> None:
         """Do what there is to do and send it, here and now; if another thread is at it, have it go round once more."""
         if not self._hold.acquire(blocking=False):

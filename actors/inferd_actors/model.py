@@ -46,6 +46,9 @@ class Outlet(Protocol):
     def send(self, frames: Sequence[bytes]) -> None:
         """Queue one message; from any thread."""
 
+    def flush(self) -> None:
+        """Send what is queued, as far as it can be at once; by whoever holds the line."""
+
     def wake(self) -> None:
         """Have `Model.tick` called; from any thread."""
 
@@ -265,6 +268,7 @@ class Model:
         batch, windows = self._words.take()
         if batch:
             self._do(self._streams.events(batch, now_s))
+            self._outlet.flush()  # what follows can wait, and an app cannot
         for key, limit_seq, limit_bytes in windows:
             self._do(self._streams.granted(key, limit_seq, limit_bytes, now_s))
         self._do(self._streams.timers(now_s))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from engine_rig import CONTEXT_TOKENS, Rig, distance
+from tiny_models import MARKS, MERGES
 
 from inferd.messages.events import TERMINALS, Cancelled, Error, Parked, Resumed
 from inferd_actors import engines
@@ -16,6 +17,8 @@ pytestmark = pytest.mark.skipif(
     bool(engines.missing("llama_cpp")), reason="llama-cpp-python or jinja2 is not installed"
 )
 
+END = 256 + len(MERGES) + MARKS.index("<|im_end|>")
+"""Token that ends an answer: behind one for each byte."""
 CLOSE = 0.1
 """As in `test_llama_batches`."""
 
@@ -57,6 +60,13 @@ def test_a_cancel_while_its_prompt_is_read(tiny_models: Mapping[str, Path]) -> N
         end = cancelled(rig, long)
         assert (0 < end.usage.prompt_tokens < 1_750, end.usage.completion_tokens) == (True, 0)
         cancelled(rig, writing)
+
+
+def test_an_answer_that_ends_before_its_first_token_has_its_prompt_counted(rig: Rig) -> None:
+    expected = rig.finished(rig.ask("Say nothing", max_tokens=1)).usage.prompt_tokens
+    mute = rig.finished(rig.ask("Say nothing", logit_bias={str(END): 100.0}))
+    assert mute.stop_reason == "stop"
+    assert (mute.usage.prompt_tokens, mute.usage.completion_tokens) == (expected, 0)
 
 
 def test_a_cancel_while_it_waits_for_a_seat(rig: Rig) -> None:

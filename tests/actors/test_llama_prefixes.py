@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferd_actors.engine import StreamId
-from inferd_actors.engines.llama_cpp.prefixes import WORTH_TOKENS, alone_tokens, common, longest, to_come
+from inferd_actors.engines.llama_cpp.prefixes import (
+    RESTORED_PER_READ,
+    REUSED_TOKENS,
+    alone_tokens,
+    common,
+    longest,
+    to_come,
+)
 from inferd_actors.engines.llama_cpp.sequences import Live, Prefix
 
 TOKENS = st.lists(st.integers(0, 1), max_size=30)
@@ -53,12 +60,22 @@ def test_the_longest_usable_source_is_found_and_never_another_app_s(
         count = alike(prompt[:-1], held)
         is_ours = one.salt == salt or (one.is_public and is_public)
         is_fit = count == len(held) if whole_only else True
-        usable.append(count if is_ours and is_fit and count >= WORTH_TOKENS else 0)
+        usable.append(count if is_ours and is_fit and count >= REUSED_TOKENS else 0)
     if found is None:
         assert not any(usable)
     else:
         assert found.n_tokens == max(usable) < len(prompt)
         assert found.source is sources[usable.index(max(usable))]
+
+
+def test_what_comes_back_from_the_shelf_saves_more_than_it_costs() -> None:
+    prompt = live([7] * 200)
+    long = Prefix(array("i", [7] * 5 + [8] * 7 * RESTORED_PER_READ), "a", is_public=False, shelved=1)
+    assert longest(prompt, [long], whole_only=False) is None, "seven tokens' time for five"
+    short = Prefix(array("i", [7] * 4 + [9] * 30), "a", is_public=False, shelved=2)
+    assert longest(prompt, [long, short], whole_only=False) == (short, 4)
+    long.seat, long.shelved = 3, None
+    assert longest(prompt, [short, long], whole_only=False) == (long, 5), "in the cache it costs nothing"
 
 
 PREFIXES = st.lists(st.tuples(TOKENS, SALTS, st.booleans()), min_size=1, max_size=5)
@@ -75,7 +92,7 @@ def test_what_is_lost_with_a_prefix_is_all_that_anybody_would_read_again(
     with_it = longest(asked, [first, *others], whole_only=False)
     without = longest(asked, others, whole_only=False)
     gained = (with_it.n_tokens if with_it else 0) - (without.n_tokens if without else 0)
-    assert gained < lost + WORTH_TOKENS  # shorter ones are not reused at all
+    assert gained < lost + REUSED_TOKENS  # shorter ones are not reused at all
 
 
 def test_what_another_is_about_to_read_of_a_prompt_is_known_and_nothing_of_another_app_s() -> None:

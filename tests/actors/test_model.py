@@ -60,6 +60,9 @@ class Line:
 
     settle = wake
 
+    def flush(self) -> None:
+        """Nothing is ever queued."""
+
     def close(self) -> None:
         self.closed = True
 

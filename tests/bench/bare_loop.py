@@ -1,8 +1,9 @@
 """A child of the text benches: llama.cpp driven by nothing but a loop, as the best that an engine around it can reach.
 
 `bare_loop.py FILE CELLS SEATS`. An order has `questions` (fields of a `Generate` each) and `threads`; all are answered at once:
-prompts in batches of 512 tokens, then a hand-made batch of one token for each. Prompts are rendered and tokenized before the
-clock starts; the sampler chains are the engine's for the same options. SIGUSR1 ends the answers where they are.
+prompts in batches of 512 tokens, then a hand-made batch of one token for each. What a prompt has in common with the one before
+in its seat is not read again: no side does that. Prompts are rendered and tokenized before the clock starts; the sampler chains
+are the engine's for the same options. SIGUSR1 ends the answers where they are.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class Loop:
             self._model.template or "", name=file, begin_text=self._words.begin_text, end_text=self._words.end_text
         )
         self._defaults = sampling.defaults_of(self._model.metadata)
+        self._held: dict[int, list[int]] = {}
+        """Seat → the tokens that stand there."""
         self._goes_on = True
         signal.signal(signal.SIGUSR1, self._break_off)
 
@@ -70,7 +73,7 @@ class Loop:
             self._step(live)
         for one in sequences:
             one.sampler.close()
-            self._context.forget(one.seat)
+            self._held[one.seat] = [*one.prompt[: one.read_tokens].tolist(), *one.chosen[:-1]]
         return {"heard": [_heard(one, asked_s) for one in sequences]}
 
     def _prepared(self, seat: int, asked: Generate) -> Sequence:
@@ -79,7 +82,16 @@ class Loop:
         begins = bool(self._words.begin_text) and text.startswith(self._words.begin_text)
         prompt = self._words.tokenize(text, add_begin=not begins, marks=True)
         chain = sampling.plan(asked, self._defaults, chance=0, vocabulary_size=len(self._words))
-        return Sequence(seat, prompt, Sampler(chain, len(self._words)), asked.max_tokens or 1)
+        kept = self._keep(seat, prompt.tolist())
+        return Sequence(seat, prompt, Sampler(chain, len(self._words)), asked.max_tokens or 1, read_tokens=kept)
+
+    def _keep(self, seat: int, prompt: list[int]) -> int:
+        """Return how much of a prompt stands in its seat; all behind that is forgotten."""
+        held = self._held.get(seat, [])
+        differs = (at for at, (one, two) in enumerate(zip(held, prompt[:-1], strict=False)) if one != two)
+        kept = next(differs, min(len(held), len(prompt) - 1))
+        self._context.trim(seat, kept)
+        return kept
 
     def _read(self, sequences: list[Sequence]) -> None:
         """Bring the prompts into the cache, as many together as a batch takes; each has its first token then."""

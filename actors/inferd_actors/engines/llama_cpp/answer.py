@@ -55,7 +55,9 @@ class Answer:
         live = self.live
         if live is None:
             return Usage()
-        read_tokens = live.prompt_tokens if self.completion_tokens else min(live.cached, live.prompt_tokens)
+        return self._used(live, live.prompt_tokens if self.completion_tokens else min(live.cached, live.prompt_tokens))
+
+    def _used(self, live: Live, read_tokens: int) -> Usage:
         return Usage(read_tokens, self.completion_tokens, min(live.reused, read_tokens))
 
     def add(self, piece: bytes, logprob: TokenLogprob | None) -> tuple[list[EngineEvent], bool]:
@@ -72,7 +74,7 @@ class Answer:
         return events, False
 
     def end(self, reason: StopReason) -> list[EngineEvent]:
-        """Return the events of the end: text kept back as a possible stop sequence, and the close."""
+        """Return the events of the end, its prompt read: text kept back as a possible stop sequence, and the close."""
         rest = self._text.flush()
         kept: list[EngineEvent] = [self._delta(rest)] if rest else []
         return [*kept, *self._close(reason)]
@@ -84,8 +86,8 @@ class Answer:
     def _close(self, reason: StopReason) -> list[EngineEvent]:
         asked = self.submission
         rest: list[EngineEvent] = [self._delta("")] if self._logprobs else []
-        finished = Finished(asked.model, reason, self.usage, asked.queue_s, asked.load_s, self.warnings)
-        return [*rest, self.usage, finished]
+        usage = self._used(self.live, self.live.prompt_tokens) if self.live else Usage()
+        return [*rest, usage, Finished(asked.model, reason, usage, asked.queue_s, asked.load_s, self.warnings)]
 
 
 def limit(asked: Generate, model: str, prompt_tokens: int, context_tokens: int) -> tuple[int, tuple[str, ...]]:

@@ -1,19 +1,20 @@
 """Steps of several requests at once: seats settled, a batch computed, a token chosen for each.
 
-Covers: what a step does with the library, in the loop's thread. Decisions are `schedule`'s, `composition`'s and `threads`'.
+Covers: what a step does with the library, in the loop's thread. Decisions are `schedule`'s and `composition`'s; with how many
+threads it computes is `crew`'s.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, NamedTuple
 
 from inferd.messages.events import Likely, Parked, Resumed, TokenLogprob
-from inferd_actors.engines import cores
 from inferd_actors.engines.aside import VOICE
-from inferd_actors.engines.llama_cpp import library, machine, threads
+from inferd_actors.engines.llama_cpp import library
 from inferd_actors.engines.llama_cpp.cache import Cache
 from inferd_actors.engines.llama_cpp.composition import Part, compose
+from inferd_actors.engines.llama_cpp.crew import Crew
 from inferd_actors.engines.llama_cpp.nucleus import log_probabilities
 from inferd_actors.engines.llama_cpp.pace import Pace
 from inferd_actors.engines.llama_cpp.schedule import Schedule
@@ -29,10 +30,17 @@ if TYPE_CHECKING:
     from inferd_actors.engines.llama_cpp.sampling import Step
     from inferd_actors.engines.llama_cpp.sequences import Live
 
-LOOK_S: Final = 0.25
-"""Between looks at the machine's cores: its counters tick every 10 ms, so a look tells a twenty-fifth of a core."""
-
 Batch = list[tuple["StreamId", "EngineEvent"]]
+
+
+class Computed(NamedTuple):
+    """A step: what it computed, and when."""
+
+    parts: Sequence[Part]
+    read_tokens: int
+    written_tokens: int
+    began_s: float
+    ended_s: float
 
 
 class Batching:
@@ -54,14 +62,12 @@ class Batching:
         )
         self._cache = Cache(runtime.context, Shelf(options.shelf_bytes), can_trim=can_trim)
         self._answers: dict[StreamId, Answer] = {}
+        self._computed: Computed | None = None
+        """What `book` is to draw conclusions from."""
         self.ended: list[Answer] = []
         """In the last step."""
-        self._cores = options.threads or cores.count()
-        self._threads = self._used_threads = self._cores
-        self._reading = machine.read() if not options.threads else None
-        self._was_idle = True
-        runtime.context.set_threads(self._threads)
-        counters["threads"] = self._threads
+        self._crew = Crew(runtime.context, options.threads)
+        counters["threads"] = self._crew.threads
 
     def add(self, answer: Answer, steps: Sequence[Step]) -> None:
         """Take a request with its prompt."""
@@ -85,16 +91,13 @@ class Batching:
         if answer.sampler is not None:
             answer.sampler.close()
 
-    def release(self) -> None:
-        """Let go of those that have ended, once that is said: to keep what they computed takes milliseconds."""
-        for answer in self.ended:
-            self.drop(answer)
-        self.ended.clear()
-
     def step(self, now_s: float) -> Batch | None:
-        """Compute a step and return its events; None: there is nothing to compute. Blocks for as long as it takes."""
+        """Compute a step and return its events; None: there is nothing to compute. Blocks for as long as it takes.
+
+        `book` is called behind it, once the events are on their way: until then apps wait, and all cores but this one's idle.
+        """
         if not self._answers:
-            self._was_idle = True
+            self._crew.rest()
             return None
         batch = self._settle(now_s)
         parts = compose(
@@ -107,8 +110,7 @@ class Batching:
         )
         if not parts:
             return batch or None
-        self._follow_machine(now_s)
-        self._use_threads(parts)
+        self._crew.muster(parts, now_s)
         for part, at in self._compute(parts):
             answer = self._answers[part.live.stream]
             batch += [(part.live.stream, event) for event in self._advance(answer, at)]
@@ -160,22 +162,36 @@ class Batching:
             )
             for part in parts
         ]
+        due = [part for part, row in zip(parts, rows, strict=True) if row.wants_logits]
         prompts = [part.n_tokens for part in parts if part.live.is_reading]
-        read, written = sum(prompts), len(parts) - len(prompts)
         began_s = time.monotonic()
-        wanted = iter(self._runtime.context.decode(rows))
-        now_s = time.monotonic()
-        self._pace.measured(read_tokens=read, written_tokens=written, step_s=now_s - began_s)
+        wanted = self._runtime.context.decode(rows)
+        self._computed = step = Computed(parts, sum(prompts), len(parts) - len(prompts), began_s, time.monotonic())
+        self._counters["steps"] += 1
+        self._counters["prompt_tokens"] += step.read_tokens
+        self._counters["threads"] = self._crew.threads
+        return list(zip(due, wanted, strict=True))
+
+    def book(self) -> None:
+        """Draw conclusions from the last step, and let go of those that have ended, which takes milliseconds."""
+        if self._computed is not None:
+            self._book(self._computed)
+            self._computed = None
+        for answer in self.ended:
+            self.drop(answer)
+        self.ended.clear()
+
+    def _book(self, step: Computed) -> None:
+        parts, now_s = step.parts, step.ended_s
+        took_s = now_s - step.began_s
+        self._pace.measured(read_tokens=step.read_tokens, written_tokens=step.written_tokens, step_s=took_s)
         can_wait = [part.live.can_wait(now_s) for part in parts]
         if any(part.live.rank == VOICE and not waits for part, waits in zip(parts, can_wait, strict=True)):
             self._aside.voice_here(now_s)
         if True in can_wait:
-            self._aside.computed(now_s - began_s, now_s)
-        self._counters["steps"] += 1
-        self._counters["prompt_tokens"] += read
+            self._aside.computed(took_s, now_s)
         for part in parts:
             self._schedule.computed(part.live, part.n_tokens)
-        return [(part, next(wanted)) for part, row in zip(parts, rows, strict=True) if row.wants_logits]
 
     def _advance(self, answer: Answer, at: int) -> list[EngineEvent]:
         """Choose the next token of a request and return what that adds to its answer."""
@@ -209,23 +225,3 @@ class Batching:
             self._counters["cached_tokens"] += answer.live.reused
         self.ended.append(answer)
         return events
-
-    def _follow_machine(self, now_s: float) -> None:
-        """Compute with the threads that the work of others leaves room for."""
-        before = self._reading
-        if before is None or (now_s < before.at_s + LOOK_S and not self._was_idle):
-            return
-        self._reading = now = machine.read()
-        if now is None or self._was_idle:  # what others did while there was no work here is not what they do beside it
-            self._was_idle = False
-            return
-        chosen = threads.choose(before, now, cores=self._cores, current=self._threads)
-        self._threads = chosen
-        self._counters["threads"] = chosen
-
-    def _use_threads(self, parts: Sequence[Part]) -> None:
-        reads_voice = any(part.live.rank == VOICE and part.live.is_reading for part in parts)
-        count = threads.for_step(self._threads, cores=self._cores, reads_voice=reads_voice)
-        if count != self._used_threads:
-            self._used_threads = count
-            self._runtime.context.set_threads(count)

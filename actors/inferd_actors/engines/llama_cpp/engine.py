@@ -129,7 +129,7 @@ class LlamaCpp(Desk):
             del self._answers[answer.submission.stream]
         if batch:
             self._sink.emit(batch)
-        self._batching.release()
+        self._batching.book()
 
     # --- orders
 
