@@ -161,7 +161,7 @@ class LlamaCpp(Desk):
             self._sink.emit([(submission.stream, as_event(refused))])
         else:
             self._answers[submission.stream] = Answer(submission, asked, next(self._orderly))
-            self._preparing.begin(submission.stream, submission.model, asked)
+            self._preparing.begin(submission, asked)
 
     def _accepted(self, submission: Submission) -> Generate:
         asked = submission.operation

@@ -98,7 +98,7 @@ class Lexicon:
         check(generate, model)
         self._check(model, lossy=True)
         with self._rendering:
-            prompt = prompt_of(generate, model, self._opened_template(), self._words, still_wanted)
+            prompt = prompt_of(generate, model, self._opened_template(), self._words.tokens_of_prompt, still_wanted)
         if prompt is None:
             return None
         return len(prompt), context_tokens_of(configured, self._file.trained_tokens)

@@ -10,6 +10,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from inferd.errors import InferenceError
@@ -17,12 +18,14 @@ from inferd_actors.engine import StreamId
 from inferd_actors.engines.llama_cpp import sampling
 from inferd_actors.engines.llama_cpp.answer import limit, overflow
 from inferd_actors.engines.llama_cpp.fitting import answer_room_tokens, latest_turns
+from inferd_actors.engines.llama_cpp.fragments import Fragments
 from inferd_actors.engines.llama_cpp.library import Tokens
 from inferd_actors.engines.llama_cpp.prompt import prompt_of
 from inferd_actors.stacks import start_deep
 
 if TYPE_CHECKING:
     from inferd.messages.operations import Generate
+    from inferd_actors.engine import Submission
     from inferd_actors.engines.llama_cpp.runtime import Runtime
 
 LONGEST_PIECE_BYTES: Final = 1_024
@@ -65,14 +68,15 @@ class Preparing:
         self._runtime = runtime
         self._done = done
         self._is_wanted = is_wanted
-        self._asked: queue.SimpleQueue[tuple[StreamId, str, Generate] | None] = queue.SimpleQueue()
+        self._fragments = Fragments(runtime.model.vocabulary)
+        self._asked: queue.SimpleQueue[tuple[Submission, Generate] | None] = queue.SimpleQueue()
         """Bounded by the requests that the engine admits."""
         self._thread = threading.Thread(target=guard, args=(self._live,), name="preparing", daemon=True)
         start_deep([self._thread])
 
-    def begin(self, stream: StreamId, model: str, asked: Generate) -> None:
+    def begin(self, submission: Submission, asked: Generate) -> None:
         """Prepare this request when its turn comes; never blocks."""
-        self._asked.put((stream, model, asked))
+        self._asked.put((submission, asked))
 
     def close(self) -> None:
         """End the thread, after the request that it works on."""
@@ -81,25 +85,26 @@ class Preparing:
 
     def _live(self) -> None:
         while (item := self._asked.get()) is not None:
-            stream, model, asked = item
+            submission, asked = item
             try:
-                made = self._made(stream, model, asked) if self._is_wanted(stream) else None
+                made = self._made(submission, asked) if self._is_wanted(submission.stream) else None
             except InferenceError as refused:
-                self._done(Refused(stream, refused))
+                self._done(Refused(submission.stream, refused))
             else:
                 if made:
                     self._done(made)
 
-    def _made(self, stream: StreamId, model: str, asked: Generate) -> Prepared | None:
+    def _made(self, submission: Submission, asked: Generate) -> Prepared | None:
         """Return the prompt and the plan; None if nobody wants them any more."""
-        runtime, words = self._runtime, self._runtime.model.vocabulary
+        runtime, stream, model = self._runtime, submission.stream, submission.model
+        tokens_of = partial(self._fragments.tokens_of_prompt, owner="" if asked.shared_prefix else submission.salt)
 
         def look_at(text: str) -> None:
             if len(text) > LONGEST_PIECE_BYTES * runtime.context_tokens:
                 raise overflow(model, len(text) // LONGEST_PIECE_BYTES, runtime.context_tokens)
 
         def prompt_for(asked: Generate) -> Tokens | None:
-            return prompt_of(asked, model, runtime.template, words, lambda: self._is_wanted(stream), look_at)
+            return prompt_of(asked, model, runtime.template, tokens_of, lambda: self._is_wanted(stream), look_at)
 
         left_out = 0
         if asked.truncate == "oldest":
@@ -113,5 +118,6 @@ class Preparing:
         if left_out:
             gone = f"truncate: the oldest {left_out:,} of {len(asked.messages):,} messages are left out"
             warnings = (gone, *warnings)
-        plan = sampling.plan(asked, runtime.defaults, chance=secrets.randbits(32), vocabulary_size=len(words))
+        size = len(runtime.model.vocabulary)
+        plan = sampling.plan(asked, runtime.defaults, chance=secrets.randbits(32), vocabulary_size=size)
         return Prepared(stream, prompt, plan, limit_tokens, warnings)

@@ -13,7 +13,7 @@ from inferd.errors import UnsupportedMode
 
 if TYPE_CHECKING:
     from inferd.messages.operations import Generate
-    from inferd_actors.engines.llama_cpp.library import Tokens, Vocabulary
+    from inferd_actors.engines.llama_cpp.library import Tokens
     from inferd_actors.engines.llama_cpp.template import ChatTemplate
 
 
@@ -21,14 +21,15 @@ def prompt_of(
     asked: Generate,
     model: str,
     template: ChatTemplate | None,
-    words: Vocabulary,
+    tokens_of: Callable[[str], Tokens],
     still_wanted: Callable[[], bool],
     look_at: Callable[[str], None] = lambda _text: None,
 ) -> Tokens | None:
     """Return the prompt's tokens; None when `still_wanted`, asked while rendering, became False.
 
-    `look_at` sees the text before it is tokenized, and may raise. Blocks: 2 s for the template at most, then a second for each
-    megabyte. Raises UnsupportedMode without a template, InvalidRequest when the template refuses the messages.
+    `tokens_of`: such as `Vocabulary.tokens_of_prompt`. `look_at` sees the text before that, and may raise. Blocks: 2 s for the
+    template at most, then a second for each megabyte. Raises UnsupportedMode without a template, InvalidRequest when the
+    template refuses the messages.
     """
     if template is None:
         raise UnsupportedMode(f"{model} has no chat template in its file: it is no chat model")
@@ -36,5 +37,4 @@ def prompt_of(
     if text is None:
         return None
     look_at(text)
-    begins = bool(words.begin_text) and text.startswith(words.begin_text)
-    return words.tokenize(text, add_begin=not begins, marks=True)
+    return tokens_of(text)

@@ -30,6 +30,8 @@ STRIDE_TOKENS: Final = 65_536
 """Texts are joined so many tokens at a time, which takes milliseconds: between them other threads have their turn."""
 NORMALISING: Final = frozenset({lib.LLAMA_VOCAB_TYPE_WPM, lib.LLAMA_VOCAB_TYPE_UGM})
 """WordPiece drops spaces, and case and accents where it is uncased; Unigram rewrites texts by a table in its file."""
+STRIPPING: Final = lib.LLAMA_TOKEN_ATTR_LSTRIP | lib.LLAMA_TOKEN_ATTR_RSTRIP | lib.LLAMA_TOKEN_ATTR_SINGLE_WORD
+"""Tokens for which it matters what stands beside them."""
 TRIALS: Final = ("a", " a", "  a ", "A\u0301\u00e9", "\n\n\t\x00", "\U0001f468\u200d\U0001f469", "don't .")
 """What shows a prefix of spaces, a lost space, a folded case or accent, bytes without tokens."""
 
@@ -65,6 +67,15 @@ class Vocabulary:
         if count < 0:
             raise RuntimeError(f"llama_tokenize made more than {room} tokens of {len(data)} bytes")
         return numbers[:count].copy()
+
+    def tokens_of_prompt(self, text: str) -> Tokens:
+        """Return the tokens of a text that a template made: marks are recognised, and a beginning that it lacks is added."""
+        return self.tokenize(text, add_begin=self.lacks_begin(text), marks=True)
+
+    def lacks_begin(self, text: str) -> bool:
+        """Tell whether the token that begins a sequence is to be added to a template's text, if the model wants one."""
+        begin_text = self.begin_text
+        return not (begin_text and text.startswith(begin_text))
 
     def piece(self, token: int) -> bytes:
         """Return a token's text as bytes, nothing for a control token; often a part of a character."""
@@ -112,6 +123,18 @@ class Vocabulary:
     def ends(self, token: int) -> bool:
         """Tell whether this token means that the answer is complete."""
         return bool(lib.llama_vocab_is_eog(self._vocab, token))
+
+    def mark(self, token: int) -> str | None:
+        """Return the text of a token in front of which a text may be cut without changing its tokens; None of all others.
+
+        Those are byte-level BPE's control tokens, but for such as take the spaces beside them.
+        """
+        is_apart = bool(lib.llama_vocab_get_attr(self._vocab, token) & lib.LLAMA_TOKEN_ATTR_CONTROL)
+        takes_more = lib.llama_vocab_get_attr(self._vocab, token) & STRIPPING
+        is_bpe = lib.llama_vocab_type(self._vocab) == lib.LLAMA_VOCAB_TYPE_BPE
+        if not (is_bpe and is_apart) or takes_more or lib.llama_vocab_get_add_eos(self._vocab):
+            return None
+        return self._text(token) or None
 
     def _text(self, token: int) -> str:
         return lib.llama_vocab_get_text(self._vocab, token).decode(errors="replace") if token >= 0 else ""
