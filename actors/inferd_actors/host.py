@@ -22,6 +22,7 @@ import zmq.backend
 from zmq.utils.monitor import recv_monitor_message
 
 from inferd import multipart
+from inferd.slices import quicken, quickened
 from inferd_actors.messages import Kind
 
 Frames = list[bytes]
@@ -158,6 +159,7 @@ class Line:
     def _live(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         """Carry messages over one connection, until it is lost."""
         dealer = self._open(context)
+        quicken()
         monitor = dealer.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         dealer.connect(self._address)
         try:
@@ -171,7 +173,8 @@ class Line:
                 dealer.close(linger=0 if self._is_lost else 500)
 
     def _open(self, context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
-        dealer = context.socket(zmq.DEALER)
+        with quickened():  # with its first socket the context starts its threads
+            dealer = context.socket(zmq.DEALER)
         # With 1, libzmq drops what has arrived and is not read yet when the daemon closes: its last orders, to kill say. What 1
         # is for, that nothing meant for one daemon reaches the next, is done by a socket for each connection.
         dealer.setsockopt(zmq.IMMEDIATE, 0)

@@ -24,6 +24,7 @@ from inferd import address
 from inferd.errors import ModelNotFound
 from inferd.messages import control
 from inferd.messages.reports import DaemonReport, Problem
+from inferd.slices import quicken
 from inferd.version import __version__
 from inferd_actors.engines import processor
 from inferd_actors.engines.llama_cpp.offloading import is_built_for_cuda
@@ -224,6 +225,7 @@ class Daemon:
         self._open_desks(supervisor, store)
         await self._take_stock(store)
         self._wires.start()
+        quicken()  # every request passes here, beside models that compute
         post([Expect(KEEPER, "keeper", self._cluster.keeper_secret)])
 
     async def _cards(self, machine: Machine) -> Cards | None:

@@ -26,6 +26,7 @@ import zmq
 import zmq.backend
 
 from inferd import multipart, wire
+from inferd.slices import quicken, quickened
 from inferd_actors.messages import Probe
 from inferd_daemon.crossing import Fact, Frames, Order, WiresFailed
 from inferd_daemon.session import Peer
@@ -87,7 +88,8 @@ class Router:
         """Bind. The caller holds the lock on the path and has removed a leftover file: binding would steal it."""
         # Generated routing ids count up from an unseeded rand(); a peer that claims the next one aborts the process.
         ctypes.CDLL(None).srand(secrets.randbits(31))
-        self.socket = context.socket(zmq.ROUTER)
+        with quickened():  # with its first socket the context starts its threads
+            self.socket = context.socket(zmq.ROUTER)
         self._bare = zmq.backend.Socket(shadow=self.socket.underlying)
         for option, value in (
             (zmq.ROUTER_MANDATORY, 1),
@@ -326,6 +328,7 @@ class Wires:
                 self._bell.send(b"\0")
 
     def _live(self) -> None:
+        quicken()
         try:
             self._run()
         except Exception as broken:  # noqa: BLE001 - the daemon must learn of it, whatever it is
