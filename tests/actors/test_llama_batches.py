@@ -139,3 +139,13 @@ def test_requests_of_all_classes_over_four_seats(path: Path, alone: Alone, close
             moves = [type(event) for event in events if isinstance(event, Parked | Resumed)]
             assert moves == [Parked, Resumed] * (len(moves) // 2)
         assert rig.engine.stats()["busy"] == 0
+
+
+def test_a_prompt_that_comes_while_others_write_is_read_in_the_next_step(tiny_models: Mapping[str, Path]) -> None:
+    with Rig(tiny_models["chat"]) as rig:
+        rig.begin("Hello", max_tokens=200, deltas=5)
+        late = rig.ask_meanwhile("And I?", max_tokens=2)
+        before = len(rig.sink.batches)
+        rig.sink.hold()
+        (step,) = rig.sink.batches[before:]
+        assert [event for stream, event in step if stream == late], "its first token"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from listening_sink import PATIENCE_S, ListeningSink
+from waiting import until
 
 from inferd.messages.control import Priority
 from inferd.messages.events import Finished, TextDelta, TokenLogprob
@@ -105,11 +106,9 @@ class Rig:
         return stream
 
     def ask_meanwhile(self, text: str, **fields: Any) -> StreamId:  # noqa: ANN401 - as `ask`
-        """Begin an answer while the engine is held and others write; it is held again, the next step will know of this one."""
+        """Begin an answer while the engine is held and others write; the next step will know of this one."""
         stream = self.ask(text, **fields)
-        self.sink.hold()
-        # the bell was silenced when the order was taken, which was before this hold: it rings for the prompt that is ready
-        assert self.engine._bell.wait(PATIENCE_S), "the prompt is not prepared"
+        until(lambda: any(made.stream == stream for made in tuple(self.engine._made)), "the prompt is prepared")
         return stream
 
     def tokens(self, stream: StreamId) -> list[TokenLogprob]:

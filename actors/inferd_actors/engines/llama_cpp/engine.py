@@ -3,6 +3,7 @@
 Covers: the order of things in a step, and what is looked at between steps. Does not cover who has a seat (`schedule`), what a
 step computes (`composition`), prompts (`preparing`), the library (`library`), nor what an answer is (`answer`).
 
+A prompt is prepared while steps are computed, from the moment at which it comes: the next step may read it.
 One round: 1. orders and prepared prompts are taken, 2. the schedule moves requests until it is content, 3. a batch is computed
 (the GIL is free meanwhile), 4. each request that got logits gets its next token, 5. the events of all leave in one message.
 Orders are obeyed between steps, so cancel, pause and windows act within one.
@@ -50,6 +51,8 @@ class LlamaCpp(Desk):
         super().__init__(sink)
         self._ahead = ahead
         self._answers: dict[StreamId, Answer] = {}
+        self._wanted: set[StreamId] = set()
+        """Whose prompt is still of use to somebody, known to the loop or not yet."""
         self._orderly = itertools.count(1)
         self._made: deque[Prepared | Refused] = deque()
         self._counters = dict.fromkeys(
@@ -62,6 +65,18 @@ class LlamaCpp(Desk):
         ready: Future[Capacity] = Future()
         self._begin(partial(self._live, path, chosen, on_progress, ready), "llama")
         return ready.result()
+
+    def submit(self, submission: Submission) -> None:
+        """Take a request; whether it is one for this engine is the loop's to say."""
+        self._wanted.add(submission.stream)
+        super().submit(submission)  # before its prompt can be there
+        if isinstance(submission.operation, Generate):
+            self._preparing.begin(submission, submission.operation)
+
+    def cancel(self, stream: StreamId, reason: CancelReason) -> None:
+        """End the stream; its prompt is of no use from now on."""
+        self._wanted.discard(stream)
+        super().cancel(stream, reason)
 
     def stats(self) -> Mapping[str, float]:
         """Return the counters."""
@@ -81,7 +96,7 @@ class LlamaCpp(Desk):
         except BaseException as reason:  # noqa: BLE001 - whoever waits for the load is told, whatever it was
             ready.set_exception(reason)
             return
-        self._preparing = Preparing(runtime, self._prepared, self._answers.__contains__, self._guard)
+        self._preparing = Preparing(runtime, self._prepared, self._wanted.__contains__, self._guard)
         self._batching = Batching(
             runtime, self._counters, self._aside
         )  # binds this thread to a core: none is started after it
@@ -115,10 +130,13 @@ class LlamaCpp(Desk):
 
     def _attend(self) -> None:
         """Look up between steps."""
+        made = [
+            self._made.popleft() for _ in range(len(self._made))
+        ]  # before the orders, among which is then its `Begin`
         for order in self._taken():
             self._obey(order)
-        while self._made:
-            self._seat(self._made.popleft())
+        for one in made:
+            self._seat(one)
         now_s = time.monotonic()
         self._tell_urgent(is_urgent=any(one.is_urgent(now_s) for one in self._answers.values()))
         self._sink.alive()
@@ -126,7 +144,7 @@ class LlamaCpp(Desk):
     def _conclude(self, batch: Batch) -> None:
         """Say what a step made, then let go of those whose end was among it."""
         for answer in self._batching.ended:
-            del self._answers[answer.submission.stream]
+            self._forget(answer.submission.stream)
         if batch:
             self._sink.emit(batch)
         self._batching.book()
@@ -158,10 +176,10 @@ class LlamaCpp(Desk):
         try:
             asked = self._accepted(submission)
         except InferenceError as refused:
+            self._forget(submission.stream)
             self._sink.emit([(submission.stream, as_event(refused))])
         else:
             self._answers[submission.stream] = Answer(submission, asked, next(self._orderly))
-            self._preparing.begin(submission, asked)
 
     def _accepted(self, submission: Submission) -> Generate:
         asked = submission.operation
@@ -182,7 +200,7 @@ class LlamaCpp(Desk):
         if answer is None:
             return
         if isinstance(made, Refused):
-            del self._answers[made.stream]
+            self._forget(made.stream)
             self._sink.emit([(made.stream, as_event(made.reason))])
             return
         asked = answer.submission
@@ -203,7 +221,11 @@ class LlamaCpp(Desk):
 
     def _cancel(self, answer: Answer, reason: CancelReason) -> None:
         stream = answer.submission.stream
-        del self._answers[stream]
+        self._forget(stream)
         usage = answer.usage
         self._batching.drop(answer)
         self._sink.emit([(stream, Cancelled(reason, usage))])
+
+    def _forget(self, stream: StreamId) -> None:
+        self._answers.pop(stream, None)
+        self._wanted.discard(stream)

@@ -70,7 +70,7 @@ class Preparing:
         self._is_wanted = is_wanted
         self._fragments = Fragments(runtime.model.vocabulary)
         self._asked: queue.SimpleQueue[tuple[Submission, Generate] | None] = queue.SimpleQueue()
-        """Bounded by the requests that the engine admits."""
+        """Bounded by the orders that wait for the engine; what that refuses is not wanted any more when its turn comes."""
         self._thread = threading.Thread(target=guard, args=(self._live,), name="preparing", daemon=True)
         start_deep([self._thread])
 
