@@ -110,7 +110,7 @@ class Batching:
         )
         if not parts:
             return batch or None
-        self._crew.muster(parts, now_s)
+        self._crew.muster(parts)
         for part, at in self._compute(parts):
             answer = self._answers[part.live.stream]
             batch += [(part.live.stream, event) for event in self._advance(answer, at)]
@@ -192,6 +192,7 @@ class Batching:
             self._aside.computed(took_s, now_s)
         for part in parts:
             self._schedule.computed(part.live, part.n_tokens)
+        self._crew.look(now_s)
 
     def _advance(self, answer: Answer, at: int) -> list[EngineEvent]:
         """Choose the next token of a request and return what that adds to its answer."""

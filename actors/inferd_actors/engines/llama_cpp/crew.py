@@ -37,16 +37,16 @@ class Crew:
         """There is nothing to compute."""
         self._was_idle = True
 
-    def muster(self, parts: Sequence[Part], now_s: float) -> None:
+    def muster(self, parts: Sequence[Part]) -> None:
         """Have the next step, which computes these parts, use what the work of others leaves."""
-        self._follow_machine(now_s)
         reads_voice = any(part.live.rank == VOICE and part.live.is_reading for part in parts)
         count = threads.for_step(self.threads, cores=self._cores, reads_voice=reads_voice)
         if count != self._used_threads:
             self._used_threads = count
             self._context.set_threads(count)
 
-    def _follow_machine(self, now_s: float) -> None:
+    def look(self, now_s: float) -> None:
+        """Look at the machine, if it is time: behind a step, whose end somebody has waited for."""
         before = self._reading
         if before is None or (now_s < before.at_s + LOOK_S and not self._was_idle):
             return
