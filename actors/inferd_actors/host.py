@@ -22,8 +22,8 @@ import zmq.backend
 from zmq.utils.monitor import recv_monitor_message
 
 from inferd import multipart
-from inferd.slices import quicken, quickened
 from inferd_actors.messages import Kind
+from inferd_actors.slices import quicken, quickened
 
 Frames = list[bytes]
 

@@ -24,12 +24,12 @@ from inferd import address
 from inferd.errors import ModelNotFound
 from inferd.messages import control
 from inferd.messages.reports import DaemonReport, Problem
-from inferd.slices import quicken
 from inferd.version import __version__
 from inferd_actors.engines import processor
 from inferd_actors.engines.llama_cpp.offloading import is_built_for_cuda
 from inferd_actors.engines.llama_cpp.reordering import reordered_types
 from inferd_actors.headers.reader import read_header
+from inferd_actors.slices import quicken
 from inferd_daemon import config, discovery, notify, rows_file
 from inferd_daemon.attendants import LIVES, Attendants
 from inferd_daemon.cards import Cards

@@ -26,8 +26,8 @@ import zmq
 import zmq.backend
 
 from inferd import multipart, wire
-from inferd.slices import quicken, quickened
 from inferd_actors.messages import Probe
+from inferd_actors.slices import quicken, quickened
 from inferd_daemon.crossing import Fact, Frames, Order, WiresFailed
 from inferd_daemon.session import Peer
 from inferd_daemon.switchboard import Kick, Outgoing, Switchboard

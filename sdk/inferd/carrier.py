@@ -19,7 +19,6 @@ import zmq
 from inferd import multipart
 from inferd.effects import NEVER_S
 from inferd.session import Phase
-from inferd.slices import quickened
 
 if TYPE_CHECKING:
     from inferd.doorbell import Doorbell
@@ -180,8 +179,7 @@ def _context() -> zmq.Context[zmq.Socket[bytes]]:
 
 
 def _dealer() -> zmq.Socket[bytes]:
-    with quickened():  # with its first socket the context starts its threads
-        dealer = _context().socket(zmq.DEALER)
+    dealer = _context().socket(zmq.DEALER)
     for option, value in (
         # With 1, what has arrived and is not read yet is dropped when the daemon closes (seen: 200 of 200 messages). What 1 is
         # for, that nothing sent into a broken connection runs when the daemon is back, is done by a socket for each connection.

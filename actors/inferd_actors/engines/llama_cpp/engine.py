@@ -130,9 +130,7 @@ class LlamaCpp(Desk):
 
     def _attend(self) -> None:
         """Look up between steps."""
-        made = [
-            self._made.popleft() for _ in range(len(self._made))
-        ]  # before the orders, among which is then its `Begin`
+        made = [self._made.popleft() for _ in range(len(self._made))]  # first: its `Begin` is then among the orders
         for order in self._taken():
             self._obey(order)
         for one in made:

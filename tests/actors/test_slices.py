@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import pytest
 
-from inferd import slices
+from inferd_actors import slices
 
 T = TypeVar("T")
 

@@ -3,6 +3,7 @@
 Covers: Linux from 6.12, where a thread that asks for shorter slices than the one that computes interrupts it as soon as it
 wakes; by default it may wait for the next tick, and one wake-up in fifty took 3 ms beside two threads that compute (two cores,
 6.18; with these slices 0.1 ms in one of a hundred). A thread's share of the core stays as it is. Elsewhere nothing is changed.
+Not for the SDK: an app may run under a filter that ends it for this call (systemd's `~@resources`).
 Source: sched(7), and "EEVDF Scheduler" in the kernel's documentation.
 """
 
