@@ -10,6 +10,7 @@ import signal
 import statistics
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import Final
 
 from child import Child
@@ -59,16 +60,18 @@ def thread_counts() -> tuple[int, ...]:
     return (1,) if CORES == 1 else (1, CORES)
 
 
-async def better_count(rate: Callable[[int], Awaitable[float]], tries: int) -> tuple[int, str]:
+async def better_count(rate: Callable[[int, int], Awaitable[float]], tries: int) -> tuple[int, str]:
     """Return the thread count with the higher median rate of so many tries in turn, and a note of both.
 
-    A count that does not come to an end within `TRY_S` has a rate of 0, and is not tried again.
+    `rate(threads, at)`: `at` is another number in each try, for a question that is in nobody's cache. A count that does not
+    come to an end within `TRY_S` has a rate of 0, and is not tried again.
     """
     rates: dict[int, list[float]] = {threads: [] for threads in thread_counts()}
+    at = count()
     for _ in range(tries):
         for threads, found in rates.items():
             if 0.0 not in found:
-                found.append(await _within(TRY_S, rate(threads)))
+                found.append(await _within(TRY_S, rate(threads, next(at))))
     rates = {threads: [0.0] if 0.0 in found else found for threads, found in rates.items()}
     medians = {threads: statistics.median(found) for threads, found in rates.items()}
     said = ", ".join(f"{threads} thread{'s' * (threads > 1)} {rate:.1f}" for threads, rate in medians.items())

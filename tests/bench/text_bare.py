@@ -28,8 +28,8 @@ async def against_the_loop(streams: int, answer_tokens: int, goal: Goal, pairs: 
         async with app(daemon) as ask:
             await together(ask, stories(WARM_UP, streams, 8))
 
-            async def calibrate(threads: int) -> float:
-                return (await bare(stories(WARM_UP, streams, TRIED_TOKENS), threads)).rate
+            async def calibrate(threads: int, at: int) -> float:
+                return (await bare(stories(WARM_UP + at, streams, TRIED_TOKENS), threads)).rate
 
             threads, found = await better_count(calibrate, CALIBRATIONS)
             rows, notes = list[Row](), [f"bare loop of {streams}: tokens with {found}", STANDARD.note]

@@ -47,8 +47,8 @@ async def _run(pairs: int) -> tuple[list[Row], list[str]]:
 
 
 async def _compare(ours: Ask, bare: Bare, server: Ask, streams: int, tokens: int, pairs: int) -> tuple[list[Row], str]:
-    async def calibrate(threads: int) -> float:
-        return (await bare(stories(WARM_UP, streams, TRIED_TOKENS), threads)).rate
+    async def calibrate(threads: int, at: int) -> float:
+        return (await bare(stories(WARM_UP + at, streams, TRIED_TOKENS), threads)).rate
 
     async def through_daemon(number: int) -> Burst:
         return await together(ours, stories(number, streams, tokens))

@@ -57,8 +57,8 @@ async def _run(pairs: int) -> tuple[list[Row], list[str]]:
                 burst = await bare([_long(f"Ship {number}", PROMPT_TOKENS)], threads)
                 return Reading(_rate(burst.heard[0]))
 
-            async def calibrate(threads: int) -> float:
-                return _rate((await bare([_long("Trial", TRIED_TOKENS)], threads)).heard[0])
+            async def calibrate(threads: int, at: int) -> float:
+                return _rate((await bare([_long(f"Trial {at}", TRIED_TOKENS)], threads)).heard[0])
 
             threads, said = await better_count(calibrate, CALIBRATIONS)
             taken = await alternate_awaited(beside, alone, pairs)

@@ -40,7 +40,7 @@ async def _run(pairs: int) -> tuple[list[Row], list[str]]:
         async with AsyncExitStack() as stack:
             apps = [await stack.enter_async_context(app(daemon, f"bench-{number}")) for number in range(APPS)]
 
-            async def calibrate(threads: int) -> float:
+            async def calibrate(threads: int, _at: int) -> float:
                 return 1e3 / _median_ms(await _round([servers[threads]] * APPS, next(numbers)))
 
             numbers = count()

@@ -36,8 +36,8 @@ async def _run(pairs: int) -> tuple[list[Row], list[str]]:
             threads: stack.enter_context(llama_cpp_python(STANDARD, threads=threads)).ask for threads in thread_counts()
         }
 
-        async def calibrate(threads: int) -> float:
-            return (await together(servers[threads], stories(WARM_UP, 1, TRIED_TOKENS))).rate
+        async def calibrate(threads: int, at: int) -> float:
+            return (await together(servers[threads], stories(WARM_UP + at, 1, TRIED_TOKENS))).rate
 
         async with app(daemon) as ask:
             threads, said = await better_count(calibrate, CALIBRATIONS)

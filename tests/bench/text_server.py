@@ -52,8 +52,8 @@ async def _run(pairs: int) -> tuple[list[Row], list[str]]:
 async def _compare(
     ours: Ask, servers: Mapping[int, Ask], streams: int, tokens: int, pairs: int
 ) -> tuple[list[Row], str]:
-    async def calibrate(threads: int) -> float:
-        return (await _burst(servers[threads], streams, tokens, WARM_UP)).rate
+    async def calibrate(threads: int, at: int) -> float:
+        return (await _burst(servers[threads], streams, tokens, WARM_UP + at)).rate
 
     threads, said = await better_count(calibrate, CALIBRATIONS)
     taken = await alternate_awaited(
