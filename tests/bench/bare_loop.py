@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from array import array
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +21,7 @@ from inferd import wire
 from inferd.messages.operations import Generate
 from inferd_actors.engines.llama_cpp import sampling
 from inferd_actors.engines.llama_cpp.library import Context, Model, Row, Sampler, Tokens, open_library
+from inferd_actors.engines.llama_cpp.prefixes import common
 from inferd_actors.engines.llama_cpp.template import ChatTemplate
 
 BATCH_TOKENS: Final = 512
@@ -53,7 +55,7 @@ class Loop:
             self._model.template or "", name=file, begin_text=self._words.begin_text, end_text=self._words.end_text
         )
         self._defaults = sampling.defaults_of(self._model.metadata)
-        self._held: dict[int, list[int]] = {}
+        self._held: dict[int, array[int]] = {}
         """Seat → the tokens that stand there."""
         self._goes_on = True
         signal.signal(signal.SIGUSR1, self._break_off)
@@ -73,7 +75,7 @@ class Loop:
             self._step(live)
         for one in sequences:
             one.sampler.close()
-            self._held[one.seat] = [*one.prompt[: one.read_tokens].tolist(), *one.chosen[:-1]]
+            self._held[one.seat] = array("i", [*one.prompt[: one.read_tokens].tolist(), *one.chosen[:-1]])
         return {"heard": [_heard(one, asked_s) for one in sequences]}
 
     def _prepared(self, seat: int, asked: Generate) -> Sequence:
@@ -82,14 +84,13 @@ class Loop:
         begins = bool(self._words.begin_text) and text.startswith(self._words.begin_text)
         prompt = self._words.tokenize(text, add_begin=not begins, marks=True)
         chain = sampling.plan(asked, self._defaults, chance=0, vocabulary_size=len(self._words))
-        kept = self._keep(seat, prompt.tolist())
+        kept = self._keep(seat, prompt)
         return Sequence(seat, prompt, Sampler(chain, len(self._words)), asked.max_tokens or 1, read_tokens=kept)
 
-    def _keep(self, seat: int, prompt: list[int]) -> int:
+    def _keep(self, seat: int, prompt: Tokens) -> int:
         """Return how much of a prompt stands in its seat; all behind that is forgotten."""
-        held = self._held.get(seat, [])
-        differs = (at for at, (one, two) in enumerate(zip(held, prompt[:-1], strict=False)) if one != two)
-        kept = next(differs, min(len(held), len(prompt) - 1))
+        held = self._held.get(seat, array("i"))
+        kept = min(common(held, array("i", prompt.tobytes())), len(prompt) - 1)
         self._context.trim(seat, kept)
         return kept
 

@@ -1,10 +1,11 @@
-"""Text from GGUF files by llama.cpp, one request at a time.
+"""Text from GGUF files by llama.cpp, many requests at a time.
 
 `options`: settings of a life; `sizes`: what they make of cache and steps; `prediction`: how much memory that will take.
 `opening`: what of a load can be done ahead of it; `runtime`: the load.
-`engine`: the loop, and the life of an answer in it (`answer`). `library`: the only door to llama.cpp. `sampling`: the plan of a
-sampler chain. `template`: the model's chat template, rendered by a process of its own (`rendering`), because it is a program
-from a file that nobody vouches for.
+`engine`: the loop, and the life of an answer in it (`answer`). `preparing`: prompts, meanwhile; `fragments`: what of them was
+tokenized before. `batching`: a step; `crew`: the threads that compute it. `library`: the only door to llama.cpp.
+`sampling`: the plan of a sampler chain. `template`: the model's chat template, rendered by a process of its own
+(`rendering`), because it is a program from a file that nobody vouches for.
 """
 
 from __future__ import annotations

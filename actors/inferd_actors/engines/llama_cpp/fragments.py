@@ -5,7 +5,7 @@ first token behind a prefix that is in the cache (two cores), and grow with the 
 
 llama.cpp looks for marks (control tokens such as `<|im_start|>`) first, and byte-level BPE then knows nothing of what stands
 beyond one. So a text cut in front of marks has the tokens of its parts, unless another token's text reaches across the
-beginning of a mark; no vocabulary seen has one. Which tokens are marks is learned from the prompts.
+beginning of a mark (none of SmolLM2's 17 special ones does). Which tokens are marks is learned from the prompts.
 """
 
 from __future__ import annotations
